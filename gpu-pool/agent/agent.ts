@@ -72,13 +72,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     intervalMs: options.heartbeatIntervalMs ?? HEARTBEAT_INTERVAL_MS,
     deadlines: { ...DEFAULT_DEADLINES, ...options.deadlines },
   };
+  const { now, log } = settings;
   const metrics = new Metrics();
   let services: Services | null = null;
   // The servers listen before the node has enrolled, because enrolment tells the edge their address.
   const requestServer = createRequestServer(() => services?.context ?? null);
   const metricsServer = createMetricsServer(metrics, () => services && metricsSnapshot(services));
-  const ready = await preflight(options, { requestServer, metricsServer, now: settings.now });
-  logChangedUrl(options, ready, settings.log);
+  const ready = await preflight(options, { requestServer, metricsServer, now, log });
+  logChangedUrl(options, ready, log);
 
   services = createServices(ready, settings, metrics);
   const { context, heartbeats, admission, nodeId, removed } = services;

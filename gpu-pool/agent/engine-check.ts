@@ -6,6 +6,7 @@
  */
 import { networkInterfaces } from 'node:os';
 import { callEngine, type Engine } from './engine-client.ts';
+import type { Log } from './log.ts';
 import { type EngineRequirements, findFaults } from './sglang/faults.ts';
 import { canAbort, type EngineFacts, readEngine } from './sglang/probe.ts';
 import { StartRefused } from './start-refused.ts';
@@ -45,9 +46,44 @@ export interface Inspection {
   faults: string[];
 }
 
+/** An engine that is loading has not opened its port yet. */
+const AWAIT_EVERY_MS = 2_000;
+/** How often a waiting agent says what it waits for. */
+const SAY_EVERY_MS = 60_000;
+
+export interface Awaiting {
+  /** Longest wait for an engine that does not answer. */
+  waitMs: number;
+  log: Log;
+}
+
+/** Checks the engine as `checkEngine` does, once it answers: one that starts first may load for hours. */
+export async function awaitEngine(
+  engine: Engine,
+  options: EngineCheckOptions,
+  { waitMs, log }: Awaiting,
+): Promise<EngineFacts> {
+  const startedMs = performance.now();
+  let saidMs = Number.NEGATIVE_INFINITY;
+  for (;;) {
+    try {
+      return await checkEngine(engine, options);
+    } catch (error) {
+      const waitedMs = performance.now() - startedMs;
+      const isDown = error instanceof StartRefused && error.code === 'engine_down';
+      if (!isDown || waitedMs >= waitMs) throw error;
+      if (waitedMs - saidMs >= SAY_EVERY_MS) {
+        log('waiting_for_engine', { advice: `${error.message} The agent waits for it.` });
+        saidMs = waitedMs;
+      }
+      await new Promise((resolve) => setTimeout(resolve, Math.min(AWAIT_EVERY_MS, waitMs - waitedMs)));
+    }
+  }
+}
+
 /**
  * Checks the engine before a start. @throws StartRefused with all faults, each in a sentence that names what to
- * change
+ * change; `engine_down` where nothing answers
  */
 export async function checkEngine(engine: Engine, options: EngineCheckOptions): Promise<EngineFacts> {
   const { origin, hostname } = engine.url;
@@ -60,7 +96,7 @@ export async function checkEngine(engine: Engine, options: EngineCheckOptions): 
   const inspection = await inspectEngine(engine, options);
   if (inspection === null) {
     throw new StartRefused(
-      'engine_unreachable',
+      'engine_down',
       `No engine responds at ${origin}: start SGLang first, or correct --engine.`,
     );
   }

@@ -43,14 +43,15 @@ export const SILENCE_MS = 5_500;
 /** A look can be late, and one that was missed proves nothing. */
 const SILENT_LOOKS_MIN = 2;
 /**
- * How much longer than at the fastest rate measured a step may take: attention makes the last step of the longest prompt
- * four to five times as slow as its first.
+ * How much longer than at the fastest rate measured the first step of a prompt may take: attention over the step itself
+ * costs R1 five times what the rest does, for a step of 131,072 tokens.
  */
-const SLOWDOWN_MAX = 6;
-/** More prefill between two signs of life than looks are apart: a single step took most of it. */
-const LONG_STEP_MS = 4_000;
-/** A step like the slowest that was measured, and as much again by half. */
-const SLOWEST_MARGIN = 1.5;
+const FIRST_STEP_SLOWDOWN = 6;
+/**
+ * How much longer than the longest step so far the next may take. Where attention is everything, the second step of a prompt
+ * takes three times as long as the first, and each further one less than twice as long as the one before.
+ */
+const NEXT_STEP_SLOWDOWN = 4;
 
 interface Rank {
   at: number | null;
@@ -58,6 +59,8 @@ interface Rank {
   silentLooks: number;
   waits: boolean;
   prefilled: RankSnapshot['prefilled'];
+  /** Whether the silence so far can be a prefill step. */
+  mayPrefill: boolean;
 }
 
 export class EnginePulse {
@@ -67,8 +70,8 @@ export class EnginePulse {
   #signAtMs: number;
   /** Milliseconds a token, by the fastest measure; null: nothing is measured yet. */
   #fastest: number | null = null;
-  /** The same by the slowest long step. */
-  #slowest = 0;
+  /** Milliseconds of the longest step that outlasted a look. */
+  #longestStep = 0;
 
   constructor({ nowMs, silenceMs = SILENCE_MS }: { nowMs: number; silenceMs?: number | undefined }) {
     this.#signAtMs = nowMs;
@@ -80,7 +83,7 @@ export class EnginePulse {
     this.#ranks = new Map();
     this.#signAtMs = nowMs;
     this.#fastest = null;
-    this.#slowest = 0;
+    this.#longestStep = 0;
   }
 
   /**
@@ -96,8 +99,12 @@ export class EnginePulse {
         known.waits = waits;
         continue;
       }
-      this.#measure(prefilled, known?.prefilled ?? null);
-      this.#ranks.set(rank, { at, waits, prefilled, signAtMs: askedAtMs, silentLooks: 0 });
+      this.#measureRate(prefilled, known?.prefilled ?? null);
+      if (known !== undefined) this.#measureStep(known, at);
+      this.#ranks.set(rank, {
+        ...{ at, waits, prefilled, signAtMs: askedAtMs },
+        ...{ silentLooks: 0, mayPrefill: false },
+      });
     }
   }
 
@@ -121,11 +128,12 @@ export class EnginePulse {
   /** Whether the scheduler hangs, or one of several does. */
   isHung(nowMs: number, pending: readonly PendingPrompt[], limits: StepLimits): boolean {
     if (this.#ranks.size === 0) return nowMs - this.#signAtMs >= this.#silenceMs;
-    return [...this.#ranks.values()].some(
+    const verdicts = [...this.#ranks.values()].map(
       (rank) =>
-        rank.silentLooks >= SILENT_LOOKS_MIN &&
-        nowMs - rank.signAtMs >= Math.max(this.#silenceMs, this.#stepMs(rank, pending, limits)),
+        nowMs - rank.signAtMs >= Math.max(this.#silenceMs, this.#stepMs(rank, pending, limits)) &&
+        rank.silentLooks >= SILENT_LOOKS_MIN,
     );
+    return verdicts.includes(true);
   }
 
   #signs(): number[] {
@@ -135,13 +143,18 @@ export class EnginePulse {
   }
 
   /** Learns the rate of prefill from the counters of two snapshots; from the first one, the average so far. */
-  #measure(now: RankSnapshot['prefilled'], before: RankSnapshot['prefilled']): void {
+  #measureRate(now: RankSnapshot['prefilled'], before: RankSnapshot['prefilled']): void {
     if (now === null) return;
     const tokens = now.tokens - (before?.tokens ?? 0);
     const ms = (now.microseconds - (before?.microseconds ?? 0)) / 1_000;
-    if (tokens <= 0 || ms <= 0) return;
-    this.#fastest = Math.min(this.#fastest ?? Number.POSITIVE_INFINITY, ms / tokens);
-    if (before !== null && ms >= LONG_STEP_MS) this.#slowest = Math.max(this.#slowest, ms / tokens);
+    if (tokens > 0 && ms > 0)
+      this.#fastest = Math.min(this.#fastest ?? Number.POSITIVE_INFINITY, ms / tokens);
+  }
+
+  /** Learns how long a step took from the times of the snapshots before and after it. The counters lag behind by a step. */
+  #measureStep({ at: before, silentLooks, mayPrefill }: Rank, at: number | null): void {
+    if (!mayPrefill || silentLooks < 2 || at === null || before === null) return;
+    this.#longestStep = Math.max(this.#longestStep, (at - before) * 1_000);
   }
 
   /**
@@ -150,11 +163,13 @@ export class EnginePulse {
    */
   #stepMs(rank: Rank, pending: readonly PendingPrompt[], limits: StepLimits): number {
     const prompts = pending.filter(({ sentAtMs }) => sentAtMs <= rank.signAtMs);
-    if (prompts.length === 0 && !rank.waits) return 0;
+    rank.mayPrefill = prompts.length > 0 || rank.waits;
+    if (!rank.mayPrefill) return 0;
     if (this.#fastest === null) return limits.msMax;
     const sent = prompts.reduce((sum, { tokensMax }) => sum + tokensMax, 0);
     const tokens = rank.waits ? limits.tokensMax : Math.min(limits.tokensMax, sent);
-    const msPerToken = Math.max(SLOWDOWN_MAX * this.#fastest, SLOWEST_MARGIN * this.#slowest);
-    return Math.min(limits.msMax, tokens * msPerToken);
+    const firstMs = FIRST_STEP_SLOWDOWN * tokens * this.#fastest;
+    const nextMs = NEXT_STEP_SLOWDOWN * this.#longestStep * (tokens / limits.tokensMax);
+    return Math.min(limits.msMax, Math.max(firstMs, nextMs));
   }
 }

@@ -11,6 +11,7 @@ import type { ParserNames } from './parse/formats.ts';
 import { Repeat } from './repeat.ts';
 import { checkHealth, readLoad } from './sglang/load.ts';
 import { type EngineFacts, type EngineInfo, roomTokens, stepLimits } from './sglang/probe.ts';
+import { findWarnings } from './sglang/warnings.ts';
 
 /** How old the last inspection of a healthy engine may be. */
 const INSPECT_EVERY_MS = 60_000;
@@ -50,6 +51,7 @@ export class EngineWatch {
   #inspectionDue = false;
   #contextTokens: number | undefined;
   #faults: string[] = [];
+  #warned = '';
   #inspectedAtMs: number;
   #wasHealthy = true;
 
@@ -68,6 +70,7 @@ export class EngineWatch {
 
   /** Looks at the load once, then goes on every `intervalMs`. */
   async start(): Promise<void> {
+    this.#warn();
     await this.#look();
     for (const repeat of this.#repeats) repeat.start();
   }
@@ -189,6 +192,13 @@ export class EngineWatch {
     this.#options.onHealth();
   }
 
+  /** Logs what the engine could do better, once. */
+  #warn(): void {
+    const warnings = findWarnings(this.#facts).join(' ');
+    if (warnings !== this.#warned && warnings !== '') this.#options.log('engine_warning', { warnings });
+    this.#warned = warnings;
+  }
+
   /**
    * Inspects an engine that may be another one, that was unfit, or that was inspected long ago: its weights can be exchanged
    * while it runs. Where nothing answers in time, as within a long prefill step, everything stays as it was.
@@ -211,6 +221,7 @@ export class EngineWatch {
     }
     if (faults.length === 0 && !this.fits) log('engine_fits');
     this.#faults = faults;
+    this.#warn();
     this.#unknown = false;
     this.#report();
   }

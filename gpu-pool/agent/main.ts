@@ -19,6 +19,7 @@ interface Flags {
   metrics: string;
   url?: string;
   state?: string;
+  engineWait?: number;
   firstTokenDeadline: number;
   idleDeadline: number;
   drainDeadline: number;
@@ -82,6 +83,11 @@ const command = new Command('npm run node --')
     ),
   )
   .addOption(
+    new Option('--engine-wait <seconds>', 'longest wait for the engine to start (default: no limit)')
+      .env('TOLLGATE_ENGINE_WAIT')
+      .argParser(seconds),
+  )
+  .addOption(
     new Option('--first-token-deadline <seconds>', 'longest wait for a first token')
       .env('TOLLGATE_FIRST_TOKEN_DEADLINE')
       .argParser(seconds)
@@ -112,6 +118,7 @@ try {
     engineAdminKey: flags.engineAdminKey,
     allowExposedEngine: flags.allowExposedEngine ?? false,
     acceptEngineVersion: flags.acceptEngineVersion,
+    ...(flags.engineWait === undefined ? {} : { engineWaitMs: flags.engineWait * 1_000 }),
     revision: flags.revision,
     joinToken: flags.join,
     edgeUrl: flags.edge,

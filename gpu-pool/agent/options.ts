@@ -7,6 +7,8 @@ export interface AgentOptions {
   engineUrl: string;
   engineKey?: string | undefined;
   engineAdminKey?: string | undefined;
+  /** Longest wait for an engine that does not answer yet; default: no limit. */
+  engineWaitMs?: number | undefined;
   /** Skips the check that nothing but this agent reaches the engine (for a private container network). */
   allowExposedEngine?: boolean;
   /** A version of SGLang to accept although it looks too old or like no version. */

@@ -5,11 +5,12 @@
 import type { Server } from 'node:http';
 import type { ModelProfile } from '../protocol/model-profile.ts';
 import { shippedProfile } from '../protocol/shipped-profiles.ts';
-import { checkEngine, type EngineCheckOptions, parseEngine } from './engine-check.ts';
+import { awaitEngine, checkEngine, type EngineCheckOptions, parseEngine } from './engine-check.ts';
 import type { Engine } from './engine-client.ts';
 import { edgeOfJoinToken, join } from './enrol.ts';
 import { Journal } from './journal.ts';
 import { listen, parseListen, urlOf } from './listen.ts';
+import type { Log } from './log.ts';
 import { makeStateDirectory, type NodeState, readNodeState } from './node-state.ts';
 import type { AgentOptions } from './options.ts';
 import type { EngineFacts } from './sglang/probe.ts';
@@ -33,14 +34,18 @@ export interface Preflight {
   metricsUrl: string;
 }
 
+interface Surroundings {
+  requestServer: Server;
+  metricsServer: Server;
+  now: () => number;
+  log: Log;
+}
+
 /** Runs all steps. @throws StartRefused after it has closed whatever was opened */
-export async function preflight(
-  options: AgentOptions,
-  servers: { requestServer: Server; metricsServer: Server; now: () => number },
-): Promise<Preflight> {
+export async function preflight(options: AgentOptions, surroundings: Surroundings): Promise<Preflight> {
   const opened = new AsyncDisposableStack();
   try {
-    return await prepare(options, servers, opened);
+    return await prepare(options, surroundings, opened);
   } catch (error) {
     await opened.disposeAsync();
     throw error;
@@ -49,7 +54,7 @@ export async function preflight(
 
 async function prepare(
   options: AgentOptions,
-  { requestServer, metricsServer, now }: { requestServer: Server; metricsServer: Server; now: () => number },
+  { requestServer, metricsServer, now, log }: Surroundings,
   opened: AsyncDisposableStack,
 ): Promise<Preflight> {
   const { stateDir } = options;
@@ -73,7 +78,8 @@ async function prepare(
     modelPaths: saved?.model_paths,
     ...(await requirementsBefore(options, saved)),
   };
-  const facts = await checkEngine(engine, checkOptions);
+  const waitMs = options.engineWaitMs ?? Number.POSITIVE_INFINITY;
+  const facts = await awaitEngine(engine, checkOptions, { waitMs, log });
 
   const open = async (server: Server, flag: string, text: string | undefined, savedAddress?: string) => {
     const address = await listen(server, flag, parseListen(flag, text ?? '127.0.0.1:0', savedAddress));

@@ -5,6 +5,7 @@
 export type StartRefusedCode =
   | 'bad_option'
   | 'edge_unreachable'
+  | 'engine_down'
   | 'engine_exposed'
   | 'engine_unfit'
   | 'engine_unreachable'

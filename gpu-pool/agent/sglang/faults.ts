@@ -50,7 +50,7 @@ export function findFaults(facts: EngineFacts, required: EngineRequirements): st
 
 function version({ info }: EngineFacts, required: EngineRequirements): string | null {
   const verdict = judgeVersion(info.version);
-  if (verdict === 'fits' || info.version === required.version) return null;
+  if (verdict === 'fits' || verdict === 'outdated' || info.version === required.version) return null;
   const found = printable(info.version);
   return verdict === 'old'
     ? `SGLang ${found} keeps generating after a client disconnects (sglang#35255): install ${VERSION_MIN} or newer, or pass --accept-engine-version ${found} to this agent if that build has the fix.`

@@ -6,23 +6,35 @@
  */
 export const VERSION_MIN = '0.5.20';
 
-const [MAJOR_MIN = 0, MINOR_MIN = 0, PATCH_MIN = 0] = VERSION_MIN.split('.').map(Number);
+/**
+ * The recommended release, or a newer one. Earlier ones can keep the states of ended requests for ever, and then do not
+ * end on SIGTERM: seen with 0.5.20, and not with 0.5.23.
+ */
+export const VERSION_RECOMMENDED = '0.5.23';
+
 /** PEP 440, as setuptools_scm writes it: `0.5.20rc1`, `0.5.20.post1`, `0.5.21.dev12+g1dd8f6d5a` */
 const VERSION = /^v?(\d+)\.(\d+)(?:\.(\d+))?(?:\.?(?:a|b|rc)\d+)?(?:\.post\d+)?(?:\.dev\d+)?(?:\+[\w.]+)?$/;
 const PRE_RELEASE = /(?:\d(?:a|b|rc)\d|\.dev\d)/;
 
 /**
  * Judges a version.
+ * - outdated: it can be sold, and is older than VERSION_RECOMMENDED.
  * - old: before VERSION_MIN; that includes the pre-releases and development builds of VERSION_MIN itself, which may
  * lack the fix.
  * - unknown: not a version, or that of a build without git tags (`0.0.0.dev1+gdce8b0606`, slime#1455).
  */
-export function judgeVersion(version: string): 'fits' | 'old' | 'unknown' {
+export function judgeVersion(version: string): 'fits' | 'outdated' | 'old' | 'unknown' {
   const match = VERSION.exec(version);
   if (match === null) return 'unknown';
-  const [major, minor, patch] = [Number(match[1]), Number(match[2]), Number(match[3] ?? 0)];
-  if (major + minor + patch === 0) return 'unknown';
-  const ahead = major - MAJOR_MIN || minor - MINOR_MIN || patch - PATCH_MIN;
-  if (ahead !== 0) return ahead > 0 ? 'fits' : 'old';
-  return PRE_RELEASE.test(version) ? 'old' : 'fits';
+  const parts = [match[1], match[2], match[3] ?? 0].map(Number);
+  if (parts.every((part) => part === 0)) return 'unknown';
+  const isPreRelease = PRE_RELEASE.test(version);
+  if (isBefore(parts, isPreRelease, VERSION_MIN)) return 'old';
+  return isBefore(parts, isPreRelease, VERSION_RECOMMENDED) ? 'outdated' : 'fits';
+}
+
+function isBefore(parts: readonly number[], isPreRelease: boolean, release: string): boolean {
+  const wanted = release.split('.').map(Number);
+  const at = parts.findIndex((part, index) => part !== wanted[index]);
+  return at === -1 ? isPreRelease : parts[at]! < wanted[at]!;
 }

@@ -4,14 +4,15 @@
  */
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { CONTEXT_RESERVE } from '../../../gpu-pool/agent/context-window.ts';
+import { CONTEXT_RESERVE, contextTooShort } from '../../../gpu-pool/agent/context-window.ts';
+import { type EngineSettings, roomTokens } from '../../../gpu-pool/agent/sglang/probe.ts';
 import { readEngineLog } from '../../../gpu-pool/emulator/log.ts';
 import { startEmulator } from '../../../gpu-pool/emulator/server.ts';
 import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
 import { renderChat } from '../../../gpu-pool/emulator/tokenizer.ts';
 import { FakeEdge, requestId } from './fake-edge.ts';
 import { BODY, generate, SALT, setUp, startTestAgent, tempDir, textOf, until } from './helpers.ts';
-import { answerEvents, event, sse, usage } from './scripted-engine.ts';
+import { answerEvents, event, ScriptedEngine, sse, usage } from './scripted-engine.ts';
 
 const PARSES = { reasoningParser: 'deepseek-r1', priorities: { enabled: true } };
 
@@ -146,5 +147,47 @@ describe('an engine', () => {
     expect(logs.join()).toMatch(/engine_unfit.*--context-length of more than 2064/);
     engine.settings.context_length = 4_000;
     await until(() => edge.heartbeats.at(-1)?.engine.healthy === true);
+  });
+
+  it.each<[string, Record<string, unknown>, number, string]>([
+    [
+      'context',
+      { context_length: 2_064, max_req_input_len: 2_058 },
+      1_999,
+      'a --context-length of more than 2064',
+    ],
+    [
+      'KV cache',
+      { context_length: 163_840, max_total_num_tokens: 1_500, max_req_input_len: 1_494 },
+      1_435,
+      'has a KV cache of 1500 tokens: start SGLang with a higher --mem-fraction-static',
+    ],
+    ['model', { context_length: null, max_req_input_len: 1_000 }, 941, 'has a context of 1006'],
+  ])(
+    'whose %s is too short refuses requests for what is sold as its own failure',
+    async (_, settings, longest, advice) => {
+      const { edge, agent, engine, logs } = await setUp();
+      Object.assign(engine.settings, settings);
+      // The engine is inspected again when a request names what is sold; the next request finds it unfit.
+      await generate({ agent, edge }, { claims: CONTEXT });
+      await until(() => edge.heartbeats.at(-1)?.engine.healthy === false);
+      expect(logs.join()).toContain(advice);
+      expect(
+        contextTooShort(roomTokens(engine.settings as EngineSettings), { context_tokens: 2_000 }),
+      ).toMatchObject({
+        code: 'engine_failed',
+        context: { prompt_tokens: 2_000, context_tokens: longest },
+      });
+    },
+  );
+
+  it('that was started with too short a context refuses the first request that names what is sold', async () => {
+    const engine = await ScriptedEngine.start();
+    const [edge, stateDir] = await Promise.all([FakeEdge.start(), tempDir()]);
+    Object.assign(engine.settings, { max_total_num_tokens: 1_500, max_req_input_len: 1_494 });
+    const agent = await startTestAgent({ engineUrl: engine.url, edgeUrl: edge.url, stateDir });
+    const { status, error } = await generate({ agent, edge }, { claims: CONTEXT });
+    expect([status, error?.context]).toEqual([502, { prompt_tokens: 2_000, context_tokens: 1_435 }]);
+    expect(engine.calls).toEqual([]);
   });
 });

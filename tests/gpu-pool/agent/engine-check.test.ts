@@ -1,4 +1,7 @@
 /** Engines that a node accepts, at its start and when the engine has come back. */
+import { once } from 'node:events';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { judgeVersion } from '../../../gpu-pool/agent/sglang/version.ts';
 import { startEmulator } from '../../../gpu-pool/emulator/server.ts';
@@ -47,12 +50,18 @@ const serve =
 
 describe('versions', () => {
   it.each([
-    ['0.5.20', 'fits'],
-    ['v0.5.20', 'fits'],
-    ['0.5.20.post1', 'fits'],
-    ['0.5.20+g1dd8f6d5a', 'fits'],
-    ['0.5.21rc1', 'fits'],
-    ['0.5.21.dev12+g1dd8f6d5a', 'fits'],
+    ['0.5.23', 'fits'],
+    ['v0.5.23', 'fits'],
+    ['0.5.23.post1', 'fits'],
+    ['0.5.23+g1dd8f6d5a', 'fits'],
+    ['0.5.24rc1', 'fits'],
+    ['0.5.20', 'outdated'],
+    ['v0.5.20', 'outdated'],
+    ['0.5.20.post1', 'outdated'],
+    ['0.5.20+g1dd8f6d5a', 'outdated'],
+    ['0.5.21rc1', 'outdated'],
+    ['0.5.21.dev12+g1dd8f6d5a', 'outdated'],
+    ['0.5.23rc1', 'outdated'],
     ['0.6', 'fits'],
     ['0.10.0', 'fits'],
     ['1.0.0', 'fits'],
@@ -71,6 +80,83 @@ describe('versions', () => {
     expect(judgeVersion(version)).toBe(verdict);
   });
 });
+
+describe('a warning', () => {
+  const warningsOf = async (script: Script) => {
+    const logs: string[] = [];
+    const { edge, starting } = await start(script, {
+      log: (name, fields) => name === 'engine_warning' && logs.push(String(fields?.warnings)),
+    });
+    await starting;
+    await until(() => edge.heartbeats.length > 2);
+    return logs;
+  };
+
+  it.each<[string, Record<string, unknown>, string]>([
+    ['a release that may not end on SIGTERM', { version: '0.5.22' }, 'install 0.5.23 or newer'],
+    ['long prefill steps', { chunked_prefill_size: 131_072 }, '--chunked-prefill-size 16384 or less'],
+    ['prefill in one step', { chunked_prefill_size: -1 }, '--chunked-prefill-size 16384 or less'],
+  ])('is logged once about %s, and the node serves', async (_, settings, advice) => {
+    const logs = await warningsOf(set({ version: '0.5.23', ...settings }));
+    expect(logs).toHaveLength(1);
+    expect(logs[0]).toContain(advice);
+  });
+
+  it('is not logged where there is nothing to say', async () => {
+    expect(await warningsOf(set({ version: '0.5.23', chunked_prefill_size: 8_192 }))).toEqual([]);
+  });
+});
+
+describe('an agent that starts before its engine', () => {
+  it('waits for it and says so, and uses its join token once the engine is there', async () => {
+    const [edge, engine, stateDir] = await Promise.all([FakeEdge.start(), ScriptedEngine.start(), tempDir()]);
+    const logs: string[] = [];
+    const port = await closedPort();
+    const starting = startTestAgent({
+      engineUrl: `http://127.0.0.1:${port}`,
+      edgeUrl: edge.url,
+      stateDir,
+      log: (name, fields) => logs.push(`${name} ${fields?.advice ?? ''}`),
+    });
+    await until(() => logs.length > 0);
+    expect(logs).toEqual([expect.stringMatching(/^waiting_for_engine No engine responds at .*start SGLang/)]);
+    expect(edge.enrolments).toEqual([]);
+    const proxy = createServer((req, res) => {
+      req.pipe(
+        request(`${engine.url}${req.url}`, { method: req.method, headers: req.headers }, (answer) => {
+          res.writeHead(answer.statusCode ?? 500, answer.headers);
+          answer.pipe(res);
+        }),
+      );
+    });
+    proxy.listen(port, '127.0.0.1');
+    onTestFinished(() => void proxy.close());
+    await starting;
+    expect(edge.enrolments).toHaveLength(1);
+  });
+
+  it('waits no longer than it was told', async () => {
+    const { message, code } = await expectStartRefused(
+      startTestAgent({
+        engineUrl: `http://127.0.0.1:${await closedPort()}`,
+        stateDir: await tempDir(),
+        engineWaitMs: 50,
+      }),
+    );
+    expect(code).toBe('engine_down');
+    expect(message).toContain('start SGLang first');
+  });
+});
+
+/** A port on which nothing listens. */
+async function closedPort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
 
 describe('a start', () => {
   it.each<[string, Script, string]>([

@@ -20,7 +20,7 @@ export const DESCRIPTION: readonly Assumption[] = [
       return verdict(
         'fits',
         `${judgeVersion(facts.info.version)} (${facts.info.version})`,
-        judgeVersion(facts.info.version) === 'fits',
+        ['fits', 'outdated'].includes(judgeVersion(facts.info.version)),
       );
     },
   },

@@ -1,0 +1,28 @@
+/** What an engine could do better and is sold with all the same, as sentences for its operator that name what to change. */
+import { printable } from '../start-refused.ts';
+import type { EngineFacts } from './probe.ts';
+import { judgeVersion, VERSION_RECOMMENDED } from './version.ts';
+
+/**
+ * Tokens of a prefill step up to which a hang within one is noticed within ten seconds, at the speeds of
+ * emulator/profiles.ts: six times the step stays below eight seconds.
+ */
+export const STEP_TOKENS_MAX = 16_384;
+
+/** The warnings about an engine; empty where there is nothing to say. */
+export function findWarnings(facts: EngineFacts): string[] {
+  return [outdatedVersion(facts), longSteps(facts)].filter((warning) => warning !== null);
+}
+
+function outdatedVersion({ info }: EngineFacts): string | null {
+  return judgeVersion(info.version) === 'outdated'
+    ? `SGLang ${printable(info.version)} can keep the states of ended requests for ever, and then does not end on SIGTERM: install ${VERSION_RECOMMENDED} or newer.`
+    : null;
+}
+
+function longSteps({ settings }: EngineFacts): string | null {
+  const { chunked_prefill_size: tokens } = settings;
+  if (tokens === null || (tokens > 0 && tokens <= STEP_TOKENS_MAX)) return null;
+  const step = tokens > 0 ? `of up to ${tokens} tokens` : 'of a whole prompt';
+  return `A prefill step ${step} looks like a hang while it lasts, so that a real one is noticed late: start SGLang with --chunked-prefill-size ${STEP_TOKENS_MAX} or less.`;
+}
