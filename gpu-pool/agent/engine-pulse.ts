@@ -43,10 +43,10 @@ export const SILENCE_MS = 5_500;
 /** A look can be late, and one that was missed proves nothing. */
 const SILENT_LOOKS_MIN = 2;
 /**
- * How much longer than at the fastest rate measured the first step of a prompt may take: attention over the step itself
- * costs R1 five times what the rest does, for a step of 131,072 tokens.
+ * How much longer than at the fastest rate measured a step may take. Attention over a step of 131,072 tokens costs R1 five
+ * times what the rest does, and the last step of 8,192 of such a prompt takes five times as long as its first.
  */
-const FIRST_STEP_SLOWDOWN = 6;
+const FIRST_STEP_SLOWDOWN = 8;
 /**
  * How much longer than the longest step so far the next may take. Where attention is everything, the second step of a prompt
  * takes three times as long as the first, and each further one less than twice as long as the one before.
@@ -154,6 +154,8 @@ export class EnginePulse {
   /** Learns how long a step took from the times of the snapshots before and after it. The counters lag behind by a step. */
   #measureStep({ at: before, silentLooks, mayPrefill }: Rank, at: number | null): void {
     if (!mayPrefill || silentLooks < 2 || at === null || before === null) return;
+    // Shorter ones need no allowance.
+    if ((at - before) * 1_000 < this.#silenceMs) return;
     this.#longestStep = Math.max(this.#longestStep, (at - before) * 1_000);
   }
 

@@ -90,6 +90,15 @@ export const FLAGS: readonly Flag[] = [
     source: COOKBOOK,
   },
   {
+    name: '--chunked-prefill-size',
+    // Published configurations have 32,768 on H200 and 131,072 on MI300X, which takes nine seconds and more at 14,000
+    // tokens a second (emulator/profiles.ts). Within a step the engine shows no sign of life (agent/engine-pulse.ts).
+    value: 8_192,
+    byDefault: true,
+    why: 'Prefill tokens per step, of 0.6 to 3 s: running answers pause for as long, and a hang looks no different.',
+    source: `${FIELDS}/schedule.py; ${COOKBOOK}`,
+  },
+  {
     name: '--max-queued-requests',
     // As many requests as a full batch completes in 95 s, at 2,000 tokens an answer and the speeds of
     // emulator/profiles.ts.

@@ -94,8 +94,8 @@ describe('a warning', () => {
 
   it.each<[string, Record<string, unknown>, string]>([
     ['a release that may not end on SIGTERM', { version: '0.5.22' }, 'install 0.5.23 or newer'],
-    ['long prefill steps', { chunked_prefill_size: 131_072 }, '--chunked-prefill-size 16384 or less'],
-    ['prefill in one step', { chunked_prefill_size: -1 }, '--chunked-prefill-size 16384 or less'],
+    ['long prefill steps', { chunked_prefill_size: 131_072 }, '--chunked-prefill-size 8192 or less'],
+    ['prefill in one step', { chunked_prefill_size: -1 }, '--chunked-prefill-size 8192 or less'],
   ])('is logged once about %s, and the node serves', async (_, settings, advice) => {
     const logs = await warningsOf(set({ version: '0.5.23', ...settings }));
     expect(logs).toHaveLength(1);

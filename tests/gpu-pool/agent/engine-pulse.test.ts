@@ -11,8 +11,8 @@ const LOOK_MS = 2_000;
 const LIMITS = { tokensMax: 8_192, msMax: 300_000 };
 /** 14,000 tokens a second: a step of 8,192 tokens takes 0.6 s. */
 const FAST = { tokens: 1_400_000, microseconds: 100_000_000 };
-/** 200 tokens a second: the same step takes 41 s. */
-const SLOW = { tokens: 20_000, microseconds: 100_000_000 };
+/** 400 tokens a second: the same step takes 20.5 s. */
+const SLOW = { tokens: 40_000, microseconds: 100_000_000 };
 
 interface Seen {
   at?: number | null;
@@ -140,19 +140,19 @@ describe('a prefill step', () => {
     expect(engine.hungAtMs).toBe(6_000);
   });
 
-  it('ends in a hang on a slow engine, too: six times a whole step', () => {
+  it('ends in a hang on a slow engine, too: eight times a whole step', () => {
     const engine = new Watched(SLOW);
     engine.send(100_000);
     engine.looks(400_000, frozen);
-    expect(engine.hungAtMs).toBe(246_000);
+    expect(engine.hungAtMs).toBe(164_000);
   });
 
   it('is no longer than its prompts', () => {
     const engine = new Watched(SLOW);
-    engine.send(300);
+    engine.send(1_000);
     engine.looks(60_000, frozen);
-    // 300 tokens take 1.5 s, and at worst 9 s.
-    expect(engine.hungAtMs).toBe(10_000);
+    // 1,000 tokens take 2.5 s, and at worst 20 s.
+    expect(engine.hungAtMs).toBe(20_000);
   });
 
   it('is not assumed for a prompt that was sent after the engine had fallen silent', () => {
@@ -166,7 +166,7 @@ describe('a prefill step', () => {
   it('is assumed while requests wait at the engine, as one does that gave way to another', () => {
     const engine = new Watched(SLOW);
     const waiting = () => [{ at: 2_000, waits: true }];
-    expect(engine.looks(200_000, waiting)).toBe(false);
+    expect(engine.looks(160_000, waiting)).toBe(false);
   });
 
   it('may last as long as the engine itself allows where its rate is not measured yet', () => {

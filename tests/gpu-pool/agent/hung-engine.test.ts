@@ -86,7 +86,7 @@ it('an engine within a long prefill step stays in, step after step, and its heal
   const answers = [1, 2].map((each) => ask(setup, `${each} ${'word '.repeat(3_500)}`));
   await until(() => setup.emulator.engine.load.runningRequests > 0);
   await setup.pass(1_000);
-  // A step of 2,000 tokens takes 2 s and may take 12.
+  // A step of 2,000 tokens takes 2 s and may take 16.
   await setup.pass(10_000);
   expect(setup.healthy()).toBe(true);
   for (const answer of await Promise.all(answers)) expect(answer.done).toBe(true);

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { DRAIN_DEADLINE_MS } from '../../../gpu-pool/agent/agent.ts';
 import { findFaults } from '../../../gpu-pool/agent/sglang/faults.ts';
+import { findWarnings } from '../../../gpu-pool/agent/sglang/warnings.ts';
 import { PROFILES } from '../../../gpu-pool/emulator/profiles.ts';
 import type { ModelProfile } from '../../../gpu-pool/protocol/model-profile.ts';
 import { HARDWARE, type Hardware } from '../../../gpu-pool/protocol/schemas.ts';
@@ -165,7 +166,6 @@ describe('the table of flags', () => {
       // Both are unset on the pair, where SGLang chooses them.
       if (hardware === '8xh800-pair') return;
       expect(set.get('--mem-fraction-static')).toBe(profile.memFractionStatic);
-      expect(set.get('--chunked-prefill-size')).toBe(profile.chunkedPrefillTokens);
     },
   );
 });
@@ -173,6 +173,7 @@ describe('the table of flags', () => {
 const COMMON = [
   '--trust-remote-code',
   '--context-length=163840',
+  '--chunked-prefill-size=8192',
   '--tool-call-parser=deepseekv3',
   '--enable-cache-report',
   '--enable-metrics',
@@ -192,8 +193,6 @@ const BY_HARDWARE = {
   '8xh200': [
     '--tp-size=8',
     '--max-running-requests=256',
-    '--chunked-prefill-size=32768',
-    '--max-prefill-tokens=32768',
     '--mem-fraction-static=0.82',
     '--attention-backend=flashinfer',
     '--max-queued-requests=96',
@@ -202,8 +201,6 @@ const BY_HARDWARE = {
   '8xmi300x': [
     '--tp-size=8',
     '--mem-fraction-static=0.8',
-    '--chunked-prefill-size=131072',
-    '--max-prefill-tokens=131072',
     '--kv-cache-dtype=fp8_e4m3',
     '--attention-backend=aiter',
     '--cuda-graph-max-bs-decode=128',
@@ -368,7 +365,7 @@ describe('the agent', () => {
           enable_lmcache: set.has('--enable-lmcache'),
           hicache_storage_backend: (set.get('--hicache-storage-backend') as string | undefined) ?? null,
           enable_custom_logit_processor: set.has('--enable-custom-logit-processor'),
-          chunked_prefill_size: Number(set.get('--chunked-prefill-size') ?? 8_192),
+          chunked_prefill_size: Number(set.get('--chunked-prefill-size')),
           max_req_input_len: null,
           max_total_num_tokens: null,
           watchdog_timeout: null,
@@ -376,6 +373,7 @@ describe('the agent', () => {
       };
       const revisionSetting = setting(textOf(bundle(built, 'shell'), 'agent.env'), 'TOLLGATE_REVISION');
       expect(revisionSetting).toBe(revision);
+      expect(findWarnings(facts)).toEqual([]);
       expect(
         findFaults(facts, {
           revision: revisionSetting,
