@@ -1,5 +1,12 @@
 /** Compose format: engine, tunnel and agent as containers on the host's network. */
-import { CACHE_PATH, CONFIG_PATH, CONTAINER, engineArguments, LAUNCH } from './engine-command.ts';
+import {
+  CACHE_PATH,
+  CONFIG_PATH,
+  CONTAINER,
+  ENGINE_STOP_SECONDS,
+  engineArguments,
+  LAUNCH,
+} from './engine-command.ts';
 import { header } from './header.ts';
 import { MACHINES, type Machine } from './machine.ts';
 import { profileEnvironment, type Setting } from './profile-flags.ts';
@@ -123,7 +130,8 @@ ${engineArguments(recipe)
       start_period: ${LOADING_SECONDS_MAX}s
       start_interval: 5s
     restart: unless-stopped
-    stop_grace_period: 60s
+    # An engine that does not end by itself is killed then.
+    stop_grace_period: ${ENGINE_STOP_SECONDS}s
 `;
 }
 

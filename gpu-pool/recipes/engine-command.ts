@@ -13,6 +13,14 @@ export interface CommandLine {
 }
 
 export const CONTAINER = 'tollgate-engine';
+/**
+ * Seconds after SIGTERM at which the engine is killed: SGLang before 0.5.23 may never end by itself. The agent has ended its
+ * answers by then.
+ */
+const KILL_SECONDS = 30;
+/** Seconds after which a service manager gives up on a process that outlasts even SIGKILL, as within a driver's call. */
+export const ENGINE_STOP_SECONDS = 60;
+export const STOP_ENGINE = `docker stop --time=${KILL_SECONDS} ${CONTAINER}`;
 /** Path in the container; SGLang accepts only .yaml and .yml. */
 export const CONFIG_PATH = '/run/secrets/engine.yaml';
 export const LAUNCH = ['python3', '-m', 'sglang.launch_server'] as const;

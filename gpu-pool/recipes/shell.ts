@@ -2,7 +2,13 @@
  * Shell format: a script that starts engine, tunnel and agent in the foreground, and stops them in turn on Ctrl-C
  * or SIGTERM.
  */
-import { CONTAINER, type CommandLine, dockerRun } from './engine-command.ts';
+import {
+  CONTAINER,
+  type CommandLine,
+  dockerRun,
+  ENGINE_STOP_SECONDS,
+  STOP_ENGINE,
+} from './engine-command.ts';
 import { header } from './header.ts';
 import { ENGINE_PORT, type Recipe, TUNNEL_METRICS_PORT } from './recipe.ts';
 import type { RecipeFile } from './recipe-file.ts';
@@ -44,8 +50,7 @@ stop() {
   trap '' INT TERM HUP
   end "$agent_pid"
   end "$tunnel_pid"
-  docker stop --time=30 ${CONTAINER} >/dev/null 2>&1 || true
-  end "$engine_pid"
+  ${END_ENGINE}
 }
 end() {
   [[ -n $1 ]] || return 0
@@ -98,8 +103,7 @@ engine_pid=''
 stop() {
   trap - EXIT
   trap '' INT TERM HUP
-  docker stop --time=30 ${CONTAINER} >/dev/null 2>&1 || true
-  [[ -z $engine_pid ]] || wait "$engine_pid" 2>/dev/null || true
+  ${END_ENGINE}
 }
 trap stop EXIT
 trap 'exit 0' INT TERM HUP
@@ -116,6 +120,15 @@ const FAIL = `fail() {
   echo "$1" >&2
   exit 1
 }`;
+
+/** The engine's end is bounded: what outlasts even SIGKILL, as within a driver's call, is left behind. */
+const END_ENGINE = `timeout ${ENGINE_STOP_SECONDS} ${STOP_ENGINE} >/dev/null 2>&1 || true
+  [[ -n $engine_pid ]] || return 0
+  for _ in {1..100}; do
+    kill -0 "$engine_pid" 2>/dev/null || return 0
+    sleep 0.1
+  done
+  kill -KILL "$engine_pid" 2>/dev/null || true`;
 
 const START_ENGINE = `docker rm --force ${CONTAINER} >/dev/null 2>&1 || true
 setsid "\${engine[@]}" &

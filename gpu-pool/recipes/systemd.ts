@@ -2,7 +2,13 @@
  * systemd format: a unit each for engine, tunnel and agent. The engine stays in its container, which brings CUDA or
  * ROCm.
  */
-import { CONTAINER, type CommandLine, dockerRun } from './engine-command.ts';
+import {
+  CONTAINER,
+  type CommandLine,
+  dockerRun,
+  ENGINE_STOP_SECONDS,
+  STOP_ENGINE,
+} from './engine-command.ts';
 import { header, title } from './header.ts';
 import { ENGINE_PORT, type Recipe, TUNNEL_METRICS_PORT } from './recipe.ts';
 import type { RecipeFile } from './recipe-file.ts';
@@ -45,12 +51,12 @@ ExecStartPre=-docker rm --force ${CONTAINER}
 ExecStart=${command(dockerRun(recipe, `${SETTINGS}/engine.yaml`))}
 # Started only when it answers, which the agent waits for; given up as soon as the container ends.
 ExecStartPost=sh -c 'until curl --silent --fail --max-time 25 --output /dev/null http://127.0.0.1:${ENGINE_PORT}/health; do kill -0 $MAINPID || exit 1; sleep 5; done'
-ExecStop=docker stop --time=30 ${CONTAINER}
+ExecStop=${STOP_ENGINE}
 Restart=always
 RestartSec=10
 # Loading takes 10 to 30 minutes, a download before it hours.
 TimeoutStartSec=6h
-TimeoutStopSec=60
+TimeoutStopSec=${ENGINE_STOP_SECONDS}
 
 # What is hardened here is docker's client. The engine lives in its container, whose limit of locked memory is the
 # --ulimit above: LimitMEMLOCK= would be the client's.

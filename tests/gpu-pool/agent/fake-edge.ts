@@ -113,11 +113,13 @@ export class FakeEdge {
     if (req.url !== '/fleet/heartbeat' || this.#nodeKey === null) return reply(404, {});
     if (this.heartbeatStatus !== 200) return reply(this.heartbeatStatus, {});
     const token = (req.headers.authorization ?? '').replace('Bearer ', '');
-    await jwtVerify(token, createLocalJWKSet({ keys: [this.#nodeKey] }), {
+    const verified = await jwtVerify(token, createLocalJWKSet({ keys: [this.#nodeKey] }), {
       issuer: NODE_ID,
       audience: EDGE,
       algorithms: ['EdDSA'],
-    });
+    }).catch(() => null);
+    // A node that has enrolled here before another one did.
+    if (verified === null) return reply(401, {});
     const heartbeat = Heartbeat.parse(body);
     this.heartbeats.push(heartbeat);
     const acknowledged = this.acknowledging ? heartbeat.receipts.map(({ seq }) => seq) : [];

@@ -403,6 +403,8 @@ describe('compose', () => {
       tunnel: { condition: 'service_started' },
     });
     expect(Number.parseInt(String(agent!.stop_grace_period), 10)).toBeGreaterThan(DRAIN_DEADLINE_MS / 1_000);
+    // An engine that does not end on SIGTERM is killed by then.
+    expect(engine!.stop_grace_period).toBe('60s');
     for (const service of [engine, tunnel, agent]) {
       expect(service!.restart).toBe('unless-stopped');
       expect((service!.healthcheck as Service).test).toBeDefined();
@@ -431,6 +433,10 @@ describe('systemd', () => {
 
   it('stops the agent before the engine and the tunnel, and waits for its drain', () => {
     const agent = textOf(files, 'tollgate-agent.service');
+    // An engine that does not end on SIGTERM is killed after half a minute, and systemd waits no longer than a minute.
+    const engine = textOf(files, 'tollgate-engine.service');
+    expect(directive(engine, 'ExecStop')).toEqual(['docker stop --time=30 tollgate-engine']);
+    expect(directive(engine, 'TimeoutStopSec')).toEqual(['60']);
     for (const name of ['tollgate-engine.service', 'tollgate-tunnel.service']) {
       expect(directive(agent, 'After')[0]).toContain(name);
     }
@@ -510,6 +516,24 @@ describe.runIf(process.platform === 'linux')('the running script', () => {
     expect(events).toContain('engine has ');
   });
 
+  it('ends although its engine does not', async () => {
+    const { start, log } = await setUpScript(recipe(), { engineEnds: false });
+    const { child, exit } = start();
+    await expect.poll(log).toContain('agent up');
+    child.kill('SIGTERM');
+    expect(await exit).toBe(0);
+    expect((await log()).filter((event) => /down$/.test(event))).toEqual(['agent down', 'tunnel down']);
+  });
+
+  it.each([0, 1] as const)('on rank %i bounds the stop of its engine', (rank) => {
+    const text = textOf(bundle(recipe({ hardware: '8xh800-pair', rank }), 'shell'), 'start.sh');
+    expect(text).toContain('timeout 60 docker stop --time=30 tollgate-engine');
+    // Nothing waits for the engine without end.
+    expect(text.slice(text.indexOf('stop() {'), text.indexOf('trap stop EXIT'))).not.toMatch(
+      /(wait|end) "\$engine_pid"/,
+    );
+  });
+
   it('stops the others when one of them ends', async () => {
     const { start, log } = await setUpScript(recipe(), { agentExits: true });
     const { exit, stderr } = start();
@@ -520,7 +544,10 @@ describe.runIf(process.platform === 'linux')('the running script', () => {
 });
 
 /** Runs a script among stub programs that only log their start and end. */
-async function setUpScript(built: Recipe, { tunnelToken = 'tunnel-secret', agentExits = false }) {
+async function setUpScript(
+  built: Recipe,
+  { tunnelToken = 'tunnel-secret', agentExits = false, engineEnds = true },
+) {
   const checkoutDir = await tempDir();
   const directory = await unpack(bundle({ ...built, checkoutDir }, 'shell'));
   await writeFile(join(directory, 'tunnel.env'), `TUNNEL_TOKEN=${tunnelToken}\n`);
@@ -540,7 +567,7 @@ async function setUpScript(built: Recipe, { tunnelToken = 'tunnel-secret', agent
     `case $1 in
 run) echo $$ >${directory}/pid
 ${serve('engine', '$ENGINE_API_KEY$TUNNEL_TOKEN')} ;;
-stop) kill -TERM "$(cat ${directory}/pid)" ;;
+stop) ${engineEnds ? `kill -TERM "$(cat ${directory}/pid)"` : 'exit 1'} ;;
 esac`,
   );
   await stub('cloudflared', serve('tunnel', '$ENGINE_API_KEY$TUNNEL_TOKEN'));
