@@ -49,7 +49,7 @@ const Ticket = z.string().max(64);
 export const RequestClaims = z.object({
   /** Account id. */
   sub: z.string(),
-  /** Request id. It is also the engine's `rid`, so it has a fixed length (SGLang's abort matches prefixes). */
+  /** Request id. It is also the engine's `rid`, by which a request of a single choice is aborted. */
   jti: z.string(),
   model: z.string(),
   /** The most completion tokens that the agent lets the engine generate, summed over choices. */

@@ -76,8 +76,7 @@ export class UsageMeter {
     counts.reasoning = this.#count(reasoning, completionMax, counts.reasoning) ?? counts.reasoning;
     if (counts.reasoning > counts.completion) this.#onAnomaly('inconsistent');
     this.#prompt = this.#count(fields.prompt_tokens, PROMPT_TOKENS_MAX, this.#prompt) ?? this.#prompt;
-    // prompt_tokens_details is null unless the cache report is on and something was cached, and continuous stats
-    // leave it out: its absence says nothing.
+    // prompt_tokens_details is null unless the cache report is on and something was cached: its absence says nothing.
     const cached = detail(fields.prompt_tokens_details, 'cached_tokens');
     this.#cached = this.#count(cached, PROMPT_TOKENS_MAX, this.#cached) ?? this.#cached;
     if (this.#cached > this.#prompt) this.#onAnomaly('inconsistent');
