@@ -33,7 +33,9 @@ describe('the tasks', () => {
 });
 
 describe('a tool call', () => {
-  it('passes as a call with arguments that follow the schema, with or without thought', () => {
+  it('passes as a call with a JSON object, with or without thought', () => {
+    // The engine does not hold arguments to the schema of a tool that is not strict.
+    expect(tool!.faultIn(text({ calls: [call('{}')] }))).toBeNull();
     expect(tool!.faultIn(text({ calls: [call()] }))).toBeNull();
     expect(tool!.faultIn(text({ calls: [call()], reasoning: 'Hm.' }))).toBeNull();
   });
@@ -45,8 +47,8 @@ describe('a tool call', () => {
     ['within the reasoning', { reasoning: BIRD }],
     ['to another tool', { calls: [call(BIRD, 'other')] }],
     ['with broken arguments', { calls: [call('{"species": "can')] }],
-    ['with empty arguments', { calls: [call('{}')] }],
-    ['with arguments that break the schema', { calls: [call('{"species": 1, "sings": true}')] }],
+    ['with no arguments', { calls: [call('')] }],
+    ['with arguments that are no object', { calls: [call('["canary", true]')] }],
     ['as text, and is cut off', { content: 'I call', isCut: true }],
   ])('fails where it comes %s', (_, change) => {
     expect(tool!.faultIn(text(change))).toBe('no_tool_call');

@@ -52,7 +52,8 @@ const TOOL_TASK: CanaryTask = {
   faultIn({ content, calls, isCut }) {
     const [call] = calls;
     if (isCut && content.trim() === '') return null;
-    return call?.name === TOOL && followsSchema(call.arguments) ? null : 'no_tool_call';
+    // The engine holds a call to its name and to JSON, and to the schema only where the tool is `strict`.
+    return call?.name === TOOL && parseObject(call.arguments) !== null ? null : 'no_tool_call';
   },
 };
 
@@ -83,12 +84,16 @@ export function canaryTasks(model: Pick<CanaryModel, 'profile'>): readonly Canar
 }
 
 function followsSchema(text: string): boolean {
+  const { species, sings, ...others } = parseObject(text) ?? {};
+  return typeof species === 'string' && typeof sings === 'boolean' && Object.keys(others).length === 0;
+}
+
+function parseObject(text: string): Record<string, unknown> | null {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value !== 'object' || value === null) return false;
-    const { species, sings, ...others } = value as Record<string, unknown>;
-    return typeof species === 'string' && typeof sings === 'boolean' && Object.keys(others).length === 0;
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+    return isObject ? (value as Record<string, unknown>) : null;
   } catch {
-    return false;
+    return null;
   }
 }
