@@ -2,21 +2,22 @@
  * The text of an answer beside its calls. Blanks around a call belong to its markup and are left out, unless they are
  * between two texts; so blanks are held back until it is known what follows them.
  */
+import { Blanks } from './blanks.ts';
 import { content, type Piece } from './piece.ts';
 
 export class Prose {
   /** Blanks between the last text and the first call behind it. */
   #beforeCall = '';
   /** Blanks since the last text or call. */
-  #blanks = '';
+  readonly #blanks = new Blanks();
   #begun = false;
   #afterCall = false;
 
   feed(text: string): Piece[] {
-    const rest = this.#blanks + text;
+    if (this.#blanks.keep(text)) return [];
+    const rest = this.#blanks.take() + text;
     const end = rest.trimEnd().length;
-    this.#blanks = rest.slice(end);
-    if (end === 0) return [];
+    this.#blanks.keep(rest.slice(end));
     const body = rest.slice(0, end);
     const shown = this.#afterCall && !this.#begun ? body.trimStart() : this.#beforeCall + body;
     this.#beforeCall = '';
@@ -27,8 +28,8 @@ export class Prose {
 
   /** A call begins or has ended here. */
   call(): void {
-    if (!this.#afterCall) this.#beforeCall = this.#blanks;
-    this.#blanks = '';
+    const blanks = this.#blanks.take();
+    if (!this.#afterCall) this.#beforeCall = blanks;
     this.#afterCall = true;
   }
 
@@ -36,8 +37,6 @@ export class Prose {
   end(text: string): Piece[] {
     if (this.#afterCall) return [];
     const pieces = this.feed(text);
-    const blanks = this.#blanks;
-    this.#blanks = '';
-    return [...pieces, ...content(blanks)];
+    return [...pieces, ...content(this.#blanks.take())];
   }
 }

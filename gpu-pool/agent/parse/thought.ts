@@ -6,6 +6,8 @@ import { content, type Parser, type Piece, reasoning } from './piece.ts';
 import { findTag, HeldText } from './tags.ts';
 
 export const THINK = '<think>';
+/** Blanks before the tag that opens a thought; more are text. */
+const BLANKS_MAX = 64;
 export const THINK_END = '</think>';
 
 /** How the calls of a family begin, for a model that calls a tool and never ends its thought. */
@@ -58,6 +60,7 @@ export class ThoughtParser implements Parser {
   #atStart(): Piece[] {
     for (;;) {
       const text = this.#opened ? this.#buffer : this.#buffer.trimStart();
+      if (this.#buffer.length - text.length > BLANKS_MAX) break;
       if (THINK.startsWith(text) && text !== THINK) return [];
       if (!text.startsWith(THINK)) break;
       this.#opened = true;

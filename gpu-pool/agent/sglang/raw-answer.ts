@@ -54,7 +54,7 @@ export class RawAnswer {
   }
 
   #takeLogprobs(): unknown {
-    return mergeLogprobs(this.#logprobs.splice(0));
+    return this.#logprobs.length === 0 ? undefined : mergeLogprobs(this.#logprobs.splice(0));
   }
 
   #delta(piece: Piece): Part['delta'] {
