@@ -116,13 +116,13 @@ export const FLAGS: readonly Flag[] = [
   {
     name: '--reasoning-parser',
     value: { byHost: ({ profile }) => profile.parsers.reasoning ?? undefined },
-    why: 'Separates the thought from the answer, as reasoning_content.',
+    why: 'Names how thoughts are marked. The engine counts reasoning by it, and begins grammars behind the thought.',
     source: `${PARSERS}/separate_reasoning`,
   },
   {
     name: '--tool-call-parser',
     value: { byHost: ({ profile }) => profile.parsers.tools ?? undefined },
-    why: "Turns the model's own markup for calls into tool_calls.",
+    why: "Names the model's own markup for calls, which the agent, or for other families the engine, turns into tool_calls.",
     source: `${PARSERS}/tool_parser`,
   },
   {

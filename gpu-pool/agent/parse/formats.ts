@@ -69,6 +69,14 @@ export function knowsCalls(name: string | null): name is string {
   return name !== null && CALLS[name] !== undefined;
 }
 
+/** The parsers of an engine, by flag, that the agent has none of its own for. */
+export function leftToEngine({ reasoning, tools }: ParserNames): string[] {
+  return [
+    knowsReasoning(reasoning) ? [] : `--reasoning-parser ${reasoning}`,
+    tools === null || knowsCalls(tools) ? [] : `--tool-call-parser ${tools}`,
+  ].flat();
+}
+
 /** Models whose text begins inside a thought, whatever the request says. */
 export function alwaysThinks(reasoning: string | null): boolean {
   return reasoning === 'deepseek-r1' || reasoning === 'qwen3-thinking';

@@ -10,6 +10,7 @@ import { JSON_ROWS } from './rows/json.ts';
 import { LOAD } from './rows/load.ts';
 import { PRODUCT } from './rows/product.ts';
 import { QUEUE_ROWS } from './rows/queue.ts';
+import { RAW_TEXT } from './rows/raw-text.ts';
 import { REASONING } from './rows/reasoning.ts';
 import { SALTS } from './rows/salt.ts';
 import { STOP } from './rows/stop.ts';
@@ -25,6 +26,7 @@ export const DIRECT: readonly Assumption[] = [
   ...STREAMS,
   ...REASONING,
   ...TOOLS,
+  ...RAW_TEXT,
   ...JSON_ROWS,
   ...STOP,
   ...ABORT,

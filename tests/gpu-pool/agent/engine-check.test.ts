@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { EngineFacts } from '../../../gpu-pool/agent/sglang/probe.ts';
 import { judgeVersion } from '../../../gpu-pool/agent/sglang/version.ts';
+import { findWarnings } from '../../../gpu-pool/agent/sglang/warnings.ts';
 import { startEmulator } from '../../../gpu-pool/emulator/server.ts';
 import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
 import type { ModelProfile } from '../../../gpu-pool/protocol/model-profile.ts';
@@ -100,6 +102,18 @@ describe('a warning', () => {
     const logs = await warningsOf(set({ version: '0.5.23', ...settings }));
     expect(logs).toHaveLength(1);
     expect(logs[0]).toContain(advice);
+  });
+
+  it.each([
+    ['gpt-oss', 'gpt-oss', ['--reasoning-parser gpt-oss', '--tool-call-parser gpt-oss']],
+    ['deepseek-r1', 'pythonic', ['--tool-call-parser pythonic']],
+    ['qwen3', 'qwen', []],
+    [null, null, []],
+  ])('names parsers of families that the agent leaves to the engine: %s, %s', (reasoning, tools, named) => {
+    const settings = { chunked_prefill_size: 8_192, reasoning_parser: reasoning, tool_call_parser: tools };
+    const warnings = findWarnings({ info: { version: '0.5.23' }, settings } as EngineFacts);
+    expect(warnings).toHaveLength(named.length > 0 ? 1 : 0);
+    for (const flag of named) expect(warnings[0]).toContain(flag);
   });
 
   it('is not logged where there is nothing to say', async () => {
