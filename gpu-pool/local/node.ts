@@ -4,12 +4,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Hardware } from '../protocol/schemas.ts';
 import { shippedProfile } from '../protocol/shipped-profiles.ts';
+import { R1 } from './local-nodes.ts';
 import { parseListening, type StartedProcess, start } from './process.ts';
 
 const EMULATOR = fileURLToPath(new URL('../emulator/main.ts', import.meta.url));
 const AGENT = fileURLToPath(new URL('../agent/main.ts', import.meta.url));
-
-export const R1 = 'deepseek-r1-0528';
 
 export interface EngineOptions {
   readonly name: string;

@@ -1,12 +1,12 @@
-/** A whole Tollgate on this machine: edge, three enrolled nodes, a demo account with credit, an operator. */
+/** A whole Tollgate on this machine: edge, enrolled nodes, a demo account with credit, an operator. */
 import { randomBytes } from 'node:crypto';
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import type { Hardware } from '../protocol/schemas.ts';
 import { bundle, databaseIn, type Edge, migrate, startEdge } from './edge.ts';
-import { type Engine, R1, startAgentProcess, startEngine } from './node.ts';
+import { type NodePlan, R1_NODES } from './local-nodes.ts';
+import { type Engine, startAgentProcess, startEngine } from './node.ts';
 import { type Credentials, obtainKey, PortalSession } from './portal-session.ts';
 import { type StartedProcess, stopAll } from './process.ts';
 
@@ -29,13 +29,13 @@ export interface StackOptions {
   readonly settings?: Record<string, string>;
   /** Called with the description of each step before it begins. */
   readonly onStep?: (step: string) => void;
+  /** Default: three nodes of R1. */
+  readonly plan?: readonly NodePlan[];
   /** Feeds the status page with requests that no customer sent. */
   readonly probes?: boolean;
 }
 
-export interface LocalNode {
-  readonly name: string;
-  readonly hardware: Hardware;
+export interface LocalNode extends NodePlan {
   readonly port: number;
   readonly stateDir: string;
   engine: Engine;
@@ -64,20 +64,14 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
-const NODES: readonly { name: string; hardware: Hardware }[] = [
-  { name: 'h800-pair-1', hardware: '8xh800-pair' },
-  { name: 'h800-pair-2', hardware: '8xh800-pair' },
-  { name: 'mi300x-1', hardware: '8xmi300x' },
-];
-
 /**
  * Starts everything. @throws Error whose message says what to do: a port in use, a database that cannot be migrated
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const { stateDir, port, nodePort, onStep = () => undefined } = options;
+  const { stateDir, port, nodePort, plan = R1_NODES, onStep = () => undefined } = options;
   try {
     await assertPortFree(port, 'TOLLGATE_PORT');
-    for (let i = 0; i < NODES.length; i++) await assertPortFree(nodePort + i, 'TOLLGATE_NODE_PORT');
+    for (let i = 0; i < plan.length; i++) await assertPortFree(nodePort + i, 'TOLLGATE_NODE_PORT');
     onStep('Migrating the local database');
     if (options.database) cpSync(options.database, databaseIn(stateDir), { recursive: true });
     else await migrate(stateDir);
@@ -87,9 +81,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const { settings, probes } = options;
     const edgeOptions = { port, stateDir, script, settings, probes };
     const edge = await startEdge(edgeOptions);
-    onStep('Starting three nodes and enrolling them');
+    onStep(`Starting ${plan.length} nodes and enrolling them`);
     const nodes = await Promise.all(
-      NODES.map((node, i) =>
+      plan.map((node, i) =>
         startNode(edge, { ...node, port: nodePort + i, stateDir: join(stateDir, node.name) }, options.speed),
       ),
     );
@@ -121,14 +115,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 /** Starts a node's two processes; enrols it unless its state folder shows that it is enrolled. */
 async function startNode(
   edge: Edge,
-  node: Pick<LocalNode, 'name' | 'hardware' | 'port' | 'stateDir'>,
+  node: NodePlan & Pick<LocalNode, 'port' | 'stateDir'>,
   speed: number,
 ): Promise<LocalNode> {
-  const { name, hardware, stateDir } = node;
+  const { name, hardware, model, stateDir } = node;
   const joinToken = existsSync(join(stateDir, 'node.json'))
     ? null
-    : await createJoinToken(edge, { name, hardware });
-  const engine = await startEngine({ name, hardware, model: R1, stateDir, speed });
+    : await createJoinToken(edge, { name, hardware, model });
+  const engine = await startEngine({ name, hardware, model, stateDir, speed });
   const engineUrl = new URL(engine.ready);
   const startAgent = (token: string | null) =>
     startAgentProcess({ ...node, engineUrl: engine.ready, edgeUrl: edge.url, joinToken: token });
@@ -140,7 +134,7 @@ async function startNode(
       local.engine = await startEngine({
         name,
         hardware,
-        model: R1,
+        model,
         stateDir,
         speed,
         port: Number(engineUrl.port),
@@ -155,11 +149,11 @@ async function startNode(
 
 async function createJoinToken(
   edge: Pick<Edge, 'url' | 'operatorToken'>,
-  { name, hardware }: { name: string; hardware: Hardware },
+  { name, hardware, model }: NodePlan,
 ): Promise<string> {
   const { token } = await operatorApi<{ token: string }>(edge, 'POST', '/join-tokens', {
     name,
-    model: R1,
+    model,
     hardware,
   });
   return token;

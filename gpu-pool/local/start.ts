@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { ALL_NODES } from './local-nodes.ts';
 import { type RunningProcess, stopAll } from './process.ts';
 import { type Stack, startStack } from './stack.ts';
 
@@ -29,6 +30,7 @@ try {
   if (values.fresh) rmSync(stateDir, { recursive: true, force: true });
   stack = await startStack({
     probes: true,
+    plan: ALL_NODES,
     stateDir,
     port: port('TOLLGATE_PORT', 8787),
     nodePort: port('TOLLGATE_NODE_PORT', 8791),
@@ -37,7 +39,7 @@ try {
   });
   const { baseUrl, apiKey, portal, operator, nodes } = stack.dev;
   console.log(`
-Tollgate is running with ${nodes.length} nodes.
+Tollgate is running with ${nodes.length} nodes, for DeepSeek-R1, DeepSeek-V3 and DeepSeek-R1-Zero.
 
   Ask DeepSeek-R1:
 

@@ -6,6 +6,7 @@ import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { R1 } from '../../gpu-pool/local/local-nodes.ts';
 import { startAgentProcess, startEngine } from '../../gpu-pool/local/node.ts';
 import { createKey, PortalSession } from '../../gpu-pool/local/portal-session.ts';
 import { type LocalNode, operatorApi } from '../../gpu-pool/local/stack.ts';
@@ -55,7 +56,7 @@ async function addNode(
   { stack, stateDir, speed }: Local,
   { name, hardware }: { name: string; hardware: Hardware },
 ): Promise<{ node: LocalNode; enrolled: EnrolledNode }> {
-  const order = { name, model: 'deepseek-r1-0528', hardware };
+  const order = { name, model: R1, hardware };
   const { token } = await operatorApi<{ token: string }>(stack.edge, 'POST', '/join-tokens', order);
   const dir = join(stateDir, name);
   const engine = await startEngine({ name, hardware, stateDir: dir, speed });
@@ -64,8 +65,7 @@ async function addNode(
   const startAgent = (joinToken: string | null) =>
     startAgentProcess({ engineUrl: engine.ready, edgeUrl: stack.edge.url, joinToken, port, stateDir: dir });
   const node: LocalNode = {
-    name,
-    hardware,
+    ...order,
     port,
     stateDir: dir,
     engine,
