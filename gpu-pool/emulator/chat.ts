@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Answer, CollectedAnswer, StreamedAnswer } from './answer.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import { ChatStreamFormat, chatBody } from './chat-format.ts';
-import { contextError, promptTokens, reasons } from './context.ts';
+import { contextError, looksForThought, promptTokens, reasons, type Thinking } from './context.ts';
 import type { Engine } from './engine.ts';
 import type { TokenCounts } from './engine-request.ts';
 import type { FaultBoard, FaultSet } from './faults.ts';
@@ -29,6 +29,7 @@ export interface ChatContext {
   modelPath: string;
   weightVersion: string;
   cacheReport: boolean;
+  thinking: Thinking;
   reasoningParser: string | null;
   toolCallParser: string | null;
   traits: ReleaseTraits;
@@ -87,7 +88,7 @@ async function complete(
       script: context.script,
     });
   const choices = Array.from({ length: request.n }, (_, choice) => plan(choice));
-  if (context.reasoningParser === null || request.text !== null) choices.forEach(countAsAnswer);
+  if (context.reasoningParser === null || !looksForThought(request, context)) choices.forEach(countAsAnswer);
   else if (faults.has('answer_in_reasoning')) choices.forEach(loseEndTag);
 
   const { responseFormat } = request;
@@ -142,7 +143,7 @@ function answerFor(
 ): Answer {
   const { cacheReport, traits } = context;
   const parsers = {
-    reasoning: context.reasoningParser !== null,
+    reasoning: context.reasoningParser !== null && looksForThought(request, context),
     tools: context.toolCallParser !== null,
     toolsInJson: traits.readsToolsInJson,
     callsNumberedByTool: traits.callsNumberedByTool,

@@ -1,13 +1,27 @@
 /** Prompts and the engine's context: how many tokens a request has, and how SGLang refuses one that does not fit. */
+import type { ModelProfile } from '../protocol/model-profile.ts';
 import type { ChatRequest } from './request.ts';
 import { BOS, renderChat, tokenize } from './tokenizer.ts';
 
-/** V3 answers at once and R1 thinks first; neither thinks about a raw text prompt. */
-export function reasons(request: ChatRequest, { modelPath }: { modelPath: string }): boolean {
-  return request.text === null && !/v3/i.test(modelPath);
+/** How the emulated model thinks, as its profile says it. */
+export type Thinking = Pick<ModelProfile['thinking'], 'mode' | 'byDefault' | 'variable'>;
+
+/** Whether the model thinks about this request: as it always does, or as the chat template is told. Never about a raw text. */
+export function reasons(request: ChatRequest, { thinking }: { thinking: Thinking }): boolean {
+  const { mode, byDefault = false, variable = '' } = thinking;
+  if (request.text !== null) return false;
+  if (mode !== 'switchable') return mode === 'always';
+  const asked = request.templateVariables[variable];
+  return typeof asked === 'boolean' ? asked : byDefault;
 }
 
-export function promptTokens(request: ChatRequest, engine: { modelPath: string }): string[] {
+/** Whether the engine looks for a thought: neither in a raw text, nor where the template was told to leave it out. */
+export function looksForThought(request: ChatRequest, engine: { thinking: Thinking }): boolean {
+  if (request.text !== null) return false;
+  return engine.thinking.mode !== 'switchable' || reasons(request, engine);
+}
+
+export function promptTokens(request: ChatRequest, engine: { thinking: Thinking }): string[] {
   if (request.text !== null) return [BOS, ...tokenize(request.text)];
   const { messages, rawTools: tools, continued } = request;
   const prompt = renderChat(messages, { tools, reasoning: reasons(request, engine) });

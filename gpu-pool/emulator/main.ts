@@ -1,5 +1,7 @@
 /** Command line of the engine emulator. Its flags are SGLang's wherever SGLang has them. */
+import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { ModelProfile } from '../protocol/model-profile.ts';
 import { HARDWARE, type Hardware } from '../protocol/schemas.ts';
 import { RECOMMENDED_RELEASE } from './release.ts';
 import { startEmulator } from './server.ts';
@@ -11,10 +13,10 @@ const program = new Command('emulator')
   )
   .option('--port <number>', 'port to listen on; 0 picks a free one', wholeNumber, 30_000)
   .option('--host <address>', 'address to listen on', '127.0.0.1')
+  .option('--model-profile <file>', 'profile of the model to emulate, as JSON (default: R1)', profileIn)
   .option(
     '--model-path <path>',
-    'model to emulate; a path with V3 in it answers without reasoning',
-    'deepseek-ai/DeepSeek-R1-0528',
+    'path to report (default: the model’s); without a profile, one with V3 in it answers without reasoning',
   )
   .option('--weight-version <version>', 'reported as metadata', 'default')
   .option('--speed <factor>', '1 is real time, 20 is twenty times faster, 0 never waits', factor, 1)
@@ -41,6 +43,7 @@ const program = new Command('emulator')
   .option('--engine-version <version>', 'release to behave as and to report', RECOMMENDED_RELEASE);
 
 const {
+  modelProfile,
   enableCacheReport,
   engineVersion,
   enablePriorityScheduling,
@@ -51,7 +54,8 @@ const {
   profile: Hardware;
   port: number;
   host: string;
-  modelPath: string;
+  modelProfile?: ModelProfile;
+  modelPath?: string;
   weightVersion: string;
   speed: number;
   seed: number;
@@ -74,6 +78,7 @@ const {
 
 const emulator = await startEmulator({
   ...options,
+  model: modelProfile,
   cacheReport: enableCacheReport,
   version: engineVersion,
   priorities: {
@@ -85,6 +90,14 @@ const emulator = await startEmulator({
 console.log(JSON.stringify({ listening: emulator.url }));
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void emulator.close().then(() => process.exit(0)));
+}
+
+function profileIn(file: string): ModelProfile {
+  try {
+    return ModelProfile.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch {
+    throw new InvalidArgumentError('Expected a file with a profile, such as those of gpu-pool/models.');
+  }
 }
 
 function wholeNumber(text: string): number {

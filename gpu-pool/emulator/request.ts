@@ -25,6 +25,8 @@ export interface ChatRequest {
   topLogprobs: number;
   /** The text of the assistant's last message, which the answer goes on with; null: it begins anew. */
   continued: string | null;
+  /** `chat_template_kwargs`. */
+  templateVariables: Readonly<Record<string, unknown>>;
   rid: string | null;
   priority: number;
   /** Key of the prefix cache: salt and extra key, joined. */
@@ -90,6 +92,7 @@ const Body = z.looseObject({
   frequency_penalty: number,
   continue_final_message: z.boolean().default(false),
   input_ids: z.array(z.int()).nullish(),
+  chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
   rid: z.string().nullish(),
   priority: z.int().nullish(),
   cache_salt: z.string().nullish(),
@@ -147,6 +150,7 @@ export function parseChatRequest(body: unknown): ParsedRequest {
       streamReasoning: fields.stream_reasoning,
       logprobs: fields.logprobs ?? false,
       topLogprobs: fields.top_logprobs ?? 0,
+      templateVariables: fields.chat_template_kwargs ?? {},
       rid: fields.rid ?? null,
       priority: fields.priority ?? 0,
       // Each is a namespace of its own (mem_cache, `storage_namespace_seed`).

@@ -60,6 +60,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
 function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
   const requests: ReceivedRequest[] = [];
   const version = options.version ?? RECOMMENDED_RELEASE;
+  const modelPath = options.modelPath ?? options.model?.repository ?? 'deepseek-ai/DeepSeek-R1-0528';
   const engine = new Engine({
     profile: { ...PROFILES[options.profile], ...options.override },
     clock: options.clock ?? createClock(options.speed ?? 0),
@@ -75,7 +76,8 @@ function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
     engine,
     faults: new FaultBoard((faults) => (faults.has('frozen') ? engine.freeze() : engine.thaw())),
     seed: options.seed ?? 1,
-    modelPath: options.modelPath ?? 'deepseek-ai/DeepSeek-R1-0528',
+    modelPath,
+    thinking: options.model?.thinking ?? { mode: /v3/i.test(modelPath) ? 'never' : 'always' },
     weightVersion: options.weightVersion ?? 'default',
     cacheReport: options.cacheReport ?? false,
     reasoningParser: options.reasoningParser ?? null,
@@ -84,7 +86,7 @@ function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
     traits: traitsOf(version),
     script: options.script,
     prompts: new TokenPrompts(),
-    contextLength: options.contextLength ?? CONTEXT_TOKENS,
+    contextLength: options.contextLength ?? options.model?.contextLength ?? CONTEXT_TOKENS,
     record(entry) {
       requests.push(entry);
       if (requests.length > REQUESTS_KEPT) requests.shift();

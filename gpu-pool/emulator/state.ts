@@ -1,4 +1,5 @@
 /** Options and state of a running emulator. */
+import type { ModelProfile } from '../protocol/model-profile.ts';
 import type { Hardware } from '../protocol/schemas.ts';
 import type { ChatContext } from './chat.ts';
 import type { Clock } from './clock.ts';
@@ -11,6 +12,9 @@ export interface EmulatorOptions {
   /** 0 (the default) picks a free port. */
   port?: number;
   host?: string;
+  /** The model that it emulates; R1 by default. Options of their own say what the engine was started with. */
+  model?: ModelProfile;
+  /** `--model-path`: by default the model's. A path with V3 in it, without a `model`, never thinks. */
   modelPath?: string;
   weightVersion?: string;
   /** 1 is real time, 20 twenty times faster, 0 (the default) never waits. */

@@ -17,9 +17,13 @@ export const R1_NODES: readonly NodePlan[] = [
   { name: 'mi300x-1', hardware: '8xmi300x', model: R1 },
 ];
 
-/** Every model that is for sale from the start, so that every example in the documents answers. */
+/**
+ * Every model that is for sale from the start, so that every example in the documents answers. R1 has two nodes, for
+ * failover; each node takes some 230 MB.
+ */
 export const ALL_NODES: readonly NodePlan[] = [
-  ...R1_NODES,
+  { name: 'h800-pair-1', hardware: '8xh800-pair', model: R1 },
+  { name: 'mi300x-1', hardware: '8xmi300x', model: R1 },
   { name: 'v3-1', hardware: '8xh200', model: 'deepseek-v3-0324' },
   { name: 'r1-zero-1', hardware: '8xh200', model: 'deepseek-r1-zero' },
 ];

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Hardware } from '../protocol/schemas.ts';
-import { shippedProfile } from '../protocol/shipped-profiles.ts';
+import { profileFile, shippedProfile } from '../protocol/shipped-profiles.ts';
 import { R1 } from './local-nodes.ts';
 import { parseListening, type StartedProcess, start } from './process.ts';
 
@@ -60,7 +60,7 @@ function profileArguments(modelId: string): string[] {
   const profile = shippedProfile(modelId);
   if (profile === undefined) throw new Error(`No profile of ${modelId} is shipped.`);
   const flags = {
-    '--model-path': profile.repository,
+    '--model-profile': profileFile(modelId),
     '--reasoning-parser': profile.parsers.reasoning,
     '--tool-call-parser': profile.parsers.tools,
     '--chat-template': profile.chatTemplate,
