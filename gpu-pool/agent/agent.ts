@@ -8,6 +8,7 @@ import { ActiveRequests } from './active-requests.ts';
 import { AdmissionGate } from './admission.ts';
 import { edgeKeysOf } from './edge-keys.ts';
 import { inspectEngine } from './engine-check.ts';
+import { hasStoppedScheduler } from './engine-processes.ts';
 import { SILENCE_MS } from './engine-pulse.ts';
 import { EngineQueue } from './engine-queue.ts';
 import { EngineWatch } from './engine-watch.ts';
@@ -51,6 +52,7 @@ interface Settings {
   log: Log;
   intervalMs: number;
   deadlines: Deadlines;
+  processRoot: string | undefined;
 }
 
 /** Everything that runs once the preflight has passed. */
@@ -71,6 +73,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     log: options.log ?? logToStderr,
     intervalMs: options.heartbeatIntervalMs ?? HEARTBEAT_INTERVAL_MS,
     deadlines: { ...DEFAULT_DEADLINES, ...options.deadlines },
+    processRoot: options.processRoot,
   };
   const { now, log } = settings;
   const metrics = new Metrics();
@@ -120,7 +123,7 @@ function logChangedUrl({ publicUrl }: AgentOptions, { url, node }: Preflight, lo
 
 function createServices(ready: Preflight, settings: Settings, metrics: Metrics): Services {
   const { engine, facts, checkOptions, journal, node, stateDir } = ready;
-  const { now, random, log, intervalMs, deadlines } = settings;
+  const { now, random, log, intervalMs, deadlines, processRoot } = settings;
   const admission = new AdmissionGate();
   const removed = Promise.withResolvers<void>();
   const edgeKeys = edgeKeysOf(node.edge_url);
@@ -140,6 +143,7 @@ function createServices(ready: Preflight, settings: Settings, metrics: Metrics):
       return inspectEngine(engine, { ...checkOptions, profile, contextTokens: contextTokens ?? sold });
     },
     log,
+    hasStopped: () => hasStoppedScheduler(engine.url, processRoot),
     onHealth: () => heartbeats.sendSoon(0),
     now,
     intervalMs,

@@ -125,6 +125,11 @@ export class EnginePulse {
     return nowMs - Math.min(...this.#signs());
   }
 
+  /** Whether a rank has shown no sign of life at two looks. */
+  get isSilent(): boolean {
+    return [...this.#ranks.values()].some(({ silentLooks }) => silentLooks >= SILENT_LOOKS_MIN);
+  }
+
   /** Whether the scheduler hangs, or one of several does. */
   isHung(nowMs: number, pending: readonly PendingPrompt[], limits: StepLimits): boolean {
     if (this.#ranks.size === 0) return nowMs - this.#signAtMs >= this.#silenceMs;

@@ -26,6 +26,8 @@ export interface EngineWatchOptions {
    * @param contextTokens the longest prompt that is sold; undefined: not known yet
    */
   inspect: (contextTokens: number | undefined) => Promise<Inspection | null>;
+  /** Whether a scheduler of the engine is seen to be stopped. */
+  hasStopped: () => Promise<boolean>;
   /** Called when the engine has become healthy, or has ceased to be. */
   onHealth: () => void;
   log: Log;
@@ -44,6 +46,8 @@ export class EngineWatch {
   #facts: EngineFacts;
   load: NodeLoad = NO_LOAD;
   #hung = false;
+  /** A scheduler is stopped, and has been silent for two looks. */
+  #stopped = false;
   /** The engine is starting, ending or down: no health check has been answered since. */
   #off = false;
   /** The process that answers now may not be the one that was inspected. */
@@ -154,6 +158,7 @@ export class EngineWatch {
     }
     this.load = look?.load ?? this.load;
     this.#pulse.look(askedAtMs, look?.ranks ?? null);
+    this.#stopped = this.#pulse.isSilent && (await this.#options.hasStopped());
     this.#judge();
   }
 
@@ -180,7 +185,8 @@ export class EngineWatch {
 
   #judge(): void {
     const { now, log } = this.#options;
-    const hung = this.#pulse.isHung(now(), [...this.#prompts], stepLimits(this.#facts.settings));
+    const hung =
+      this.#stopped || this.#pulse.isHung(now(), [...this.#prompts], stepLimits(this.#facts.settings));
     if (hung && !this.#hung) log('engine_hung', { silent_ms: Math.round(this.silentMs) });
     this.#hung = hung;
     this.#report();

@@ -30,6 +30,8 @@ export interface AgentOptions {
   heartbeatIntervalMs?: number;
   /** Size above which the journal is rewritten. */
   journalCompactAtBytes?: number;
+  /** Where this host's processes are described; default: /proc. */
+  processRoot?: string;
   now?: () => number;
   random?: () => number;
   log?: Log;

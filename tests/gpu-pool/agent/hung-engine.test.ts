@@ -2,7 +2,10 @@
  * Hung engines and long prefill steps, which look alike from outside, in front of the emulator: an agent must take the one
  * out and leave the other in. Silence is measured in the agent's own time, which these tests move.
  */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { hasStoppedScheduler } from '../../../gpu-pool/agent/engine-processes.ts';
 import { SILENCE_MS } from '../../../gpu-pool/agent/engine-pulse.ts';
 import { startEmulator } from '../../../gpu-pool/emulator/server.ts';
 import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
@@ -10,7 +13,7 @@ import { FakeEdge } from './fake-edge.ts';
 import { BODY, generate, startTestAgent, tempDir, until } from './helpers.ts';
 
 async function setUp(options: Partial<EmulatorOptions> = {}) {
-  const [edge, stateDir] = await Promise.all([FakeEdge.start(), tempDir()]);
+  const [edge, stateDir, processRoot] = await Promise.all([FakeEdge.start(), tempDir(), tempDir()]);
   const emulator = await startEmulator({
     profile: '8xh200',
     speed: 1,
@@ -26,7 +29,7 @@ async function setUp(options: Partial<EmulatorOptions> = {}) {
   const agent = await startTestAgent({
     engineUrl: emulator.url,
     edgeUrl: edge.url,
-    stateDir,
+    ...{ stateDir, processRoot },
     now: () => time.ms,
     log: (name) => logs.push(name),
   });
@@ -37,7 +40,7 @@ async function setUp(options: Partial<EmulatorOptions> = {}) {
     const beats = edge.heartbeats.length;
     await until(() => edge.heartbeats.length >= beats + 6);
   };
-  return { edge, emulator, agent, logs, healthy, pass };
+  return { edge, emulator, agent, logs, healthy, pass, processRoot };
 }
 
 const ask = ({ agent, edge }: Awaited<ReturnType<typeof setUp>>, prompt: string, answer = 3) =>
@@ -108,4 +111,53 @@ it('an engine that hangs within a prefill step is out after the longest that a s
   await until(() => setup.healthy() === false);
   await setup.agent.close();
   expect((await answer).done).toBe(false);
+});
+
+it('a scheduler that this host shows as stopped is out within a prefill step, too', async () => {
+  const setup = await setUp({
+    override: { prefillTokensPerSecond: 1_000, prefillBaseMs: 0, chunkedPrefillTokens: 2_000 },
+  });
+  await ask(setup, 'word '.repeat(300));
+  const answer = ask(setup, 'word '.repeat(3_500));
+  await until(() => setup.emulator.engine.load.runningRequests > 0);
+  setup.emulator.faults.add({ kind: 'frozen' });
+  await setup.pass(5_000);
+  expect(setup.healthy()).toBe(true);
+  await engineProcesses(setup.processRoot, { port: setup.emulator.port, state: 'T' });
+  await setup.pass(1_000);
+  await until(() => setup.healthy() === false);
+  await engineProcesses(setup.processRoot, { port: setup.emulator.port, state: 'R' });
+  setup.emulator.faults.clear();
+  await until(() => setup.healthy() === true);
+  expect((await answer).done).toBe(true);
+});
+
+/** Describes an engine's processes as /proc does: a launcher, a controller of ranks, two schedulers. */
+async function engineProcesses(root: string, { port, state }: { port: number | string; state: string }) {
+  const describe = async (id: number, parent: number, name: string, at: string, words: string[]) => {
+    await mkdir(join(root, String(id)), { recursive: true });
+    await writeFile(join(root, String(id), 'stat'), `${id} (${name}) ${at} ${parent} 1 1 0 -1`);
+    await writeFile(join(root, String(id), 'cmdline'), words.join('\0'));
+  };
+  await describe(10, 1, 'python (v2)', 'S', ['python', '-m', 'sglang.launch_server', `--port=${port}`]);
+  await describe(11, 10, 'sglang::data_pa', 'S', ['sglang::data_parallel_controller']);
+  await describe(12, 11, 'sglang::schedul', 'R', ['sglang::scheduler_DP0_TP0']);
+  await describe(13, 11, 'sglang::schedul', state, ['sglang::scheduler_DP1_TP0']);
+}
+
+it.each([
+  ['is stopped', 'T', 9_100, 'http://127.0.0.1:9100', true],
+  ['runs', 'R', 9_100, 'http://127.0.0.1:9100', false],
+  ['sleeps', 'S', 9_100, 'http://127.0.0.1:9100', false],
+  ['is another engine’s', 'T', 9_101, 'http://127.0.0.1:9100', false],
+] as const)('a scheduler that %s is told apart', async (_, state, port, url, stopped) => {
+  const root = await tempDir();
+  await engineProcesses(root, { port, state });
+  expect(await hasStoppedScheduler(new URL(url), root)).toBe(stopped);
+});
+
+it('no process that can be seen proves nothing', async () => {
+  expect(await hasStoppedScheduler(new URL('http://127.0.0.1:9100'), join(await tempDir(), 'none'))).toBe(
+    false,
+  );
 });
