@@ -25,6 +25,7 @@ export const DIRECT: readonly Assumption[] = [
   ...LOAD,
   ...STREAMS,
   ...REASONING,
+  ...RAW_TEXT,
   ...TOOLS,
   ...RAW_TEXT,
   ...JSON_ROWS,

@@ -1,10 +1,14 @@
 /** What customers get through agent and edge where the engine alone answers otherwise. */
 import { PRIORITY } from '../../../../gpu-pool/agent/sglang/request.ts';
-import { verdict, withoutFaults } from '../assumption.ts';
+import { notApplicable, verdict, withoutFaults } from '../assumption.ts';
 import { choicesOf, finishOf, textOf } from '../direct-engine.ts';
 import type { EdgeAssumption } from '../edge-assumption.ts';
 import { freshWord, user } from '../prompts.ts';
 import { eventually } from '../subject.ts';
+import { isObject, WEATHER } from './tools.ts';
+
+const named = { type: 'function', function: { name: WEATHER.function.name } } as const;
+const CALL_TRIES = 5;
 
 const question = (text: string) => user(`${freshWord()} ${text}`);
 
@@ -68,6 +72,38 @@ export const PRODUCT: readonly EdgeAssumption[] = [
       return verdict(`more than ${threshold}`, String(difference), difference > threshold);
     },
   },
+  ...(['auto', 'required', named] as const).map(
+    (choice): EdgeAssumption => ({
+      id: `product/call-${typeof choice === 'string' ? choice : 'named'}`,
+      says: 'what a customer gets of a call is a name that was given and arguments that are an object, and no markup',
+      madeBy: ['gpu-pool/agent/sglang/raw-answer.ts', 'gpu-pool/agent/sglang/answer-format.ts'],
+      async check({ edge }) {
+        const faults: string[] = [];
+        let calls = 0;
+        for (let tries = 0; tries < CALL_TRIES && (calls === 0 || tries < 2); tries++) {
+          const { answer } = await edge.ask({
+            messages: question('What is the weather in Paris? [tool] [[reasoning=20]]'),
+            tools: [WEATHER],
+            tool_choice: choice,
+            max_tokens: 300,
+          });
+          const message = answer.choices?.[0]?.message;
+          const text = `${message?.content ?? ''}${message?.reasoning_content ?? ''}`;
+          if (/<｜tool▁/.test(text)) faults.push('markup in the text');
+          for (const call of message?.tool_calls ?? []) {
+            calls += 1;
+            if (call.function?.name !== WEATHER.function.name)
+              faults.push(`a call of ${call.function?.name}`);
+            if (!isObject(call.function?.arguments ?? ''))
+              faults.push(`arguments ${call.function?.arguments}`);
+          }
+        }
+        if (faults.length === 0 && calls === 0)
+          return notApplicable('no answer called a tool within its tokens');
+        return withoutFaults('calls without a fault', faults);
+      },
+    }),
+  ),
   {
     id: 'product/history',
     says: 'a conversation with arguments that were cut off goes on',

@@ -128,7 +128,7 @@ export const TOOLS: readonly Assumption[] = [
   },
 ];
 
-function isObject(text: string): boolean {
+export function isObject(text: string): boolean {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null && !Array.isArray(value);
