@@ -22,6 +22,7 @@ describe('the tasks', () => {
       expect(request.max_tokens).toBe(1_024);
     }
     expect(tool!.request.tool_choice).toEqual({ type: 'function', function: { name: 'report_bird' } });
+    expect(tool!.request.tools).toMatchObject([{ function: { strict: true } }]);
     expect(json!.request.response_format?.type).toBe('json_schema');
   });
 

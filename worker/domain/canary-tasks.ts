@@ -45,14 +45,17 @@ const TOOL_TASK: CanaryTask = {
       { role: 'user', content: 'A canary sings. Report it with the tool, without further thought.' },
     ],
     tools: [
-      { type: 'function', function: { name: TOOL, description: 'Reports a bird.', parameters: SCHEMA } },
+      {
+        type: 'function',
+        // The engine holds a call to JSON, and to the schema only where the tool is `strict`: `false` would be JSON, too.
+        function: { name: TOOL, description: 'Reports a bird.', parameters: SCHEMA, strict: true },
+      },
     ],
     tool_choice: { type: 'function', function: { name: TOOL } },
   },
   faultIn({ content, calls, isCut }) {
     const [call] = calls;
     if (isCut && content.trim() === '') return null;
-    // The engine holds a call to its name and to JSON, and to the schema only where the tool is `strict`.
     return call?.name === TOOL && parseObject(call.arguments) !== null ? null : 'no_tool_call';
   },
 };

@@ -27,7 +27,6 @@ export const DIRECT: readonly Assumption[] = [
   ...REASONING,
   ...RAW_TEXT,
   ...TOOLS,
-  ...RAW_TEXT,
   ...JSON_ROWS,
   ...STOP,
   ...ABORT,
