@@ -1,5 +1,6 @@
 /** Prompts and the engine's context: how many tokens a request has, and how SGLang refuses one that does not fit. */
 import type { ModelProfile } from '../protocol/model-profile.ts';
+import type { ReleaseTraits } from './release.ts';
 import type { ChatRequest } from './request.ts';
 import { BOS, renderChat, tokenize } from './tokenizer.ts';
 
@@ -21,10 +22,17 @@ export function looksForThought(request: ChatRequest, engine: { thinking: Thinki
   return engine.thinking.mode !== 'switchable' || reasons(request, engine);
 }
 
-export function promptTokens(request: ChatRequest, engine: { thinking: Thinking }): string[] {
+export function promptTokens(
+  request: ChatRequest,
+  engine: { thinking: Thinking; traits: ReleaseTraits },
+): string[] {
   if (request.text !== null) return [BOS, ...tokenize(request.text)];
   const { messages, rawTools: tools, continued } = request;
-  const prompt = renderChat(messages, { tools, reasoning: reasons(request, engine) });
+  const prompt = renderChat(messages, {
+    tools,
+    reasoning: reasons(request, engine),
+    toolsAsWritten: engine.traits.toolsAsWritten,
+  });
   return continued === null ? prompt : prompt.concat(tokenize(continued));
 }
 

@@ -9,12 +9,12 @@ export interface ReleaseTraits {
   cachedZero: boolean;
   /** A message without calls has `tool_calls: null`; later the member is left out. */
   toolCallsNull: boolean;
+  /** Definitions of tools reach the prompt as the client wrote them; before, with every field of SGLang's own. */
+  toolsAsWritten: boolean;
   /** The parser of tools reads JSON answers, too, where a request has both. */
   readsToolsInJson: boolean;
   /** A whole call's `index` is its tool's place among the request's; later, its own among the calls. */
   callsNumberedByTool: boolean;
-  /** Definitions of tools reach the prompt as the client wrote them; before, with every field of SGLang's own. */
-  toolsAsWritten: boolean;
 }
 
 /** The traits of a version, numbers above the third ignored. */
@@ -24,9 +24,9 @@ export function traitsOf(version: string): ReleaseTraits {
     completionDetails: isLater,
     cachedZero: isLater,
     toolCallsNull: !isLater,
+    toolsAsWritten: isLater,
     readsToolsInJson: !isLater,
     callsNumberedByTool: !isLater,
-    toolsAsWritten: isLater,
   };
 }
 

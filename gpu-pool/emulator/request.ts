@@ -158,7 +158,8 @@ export function parseChatRequest(body: unknown): ParsedRequest {
       inputIds: fields.input_ids ?? null,
       demandsCall: demandsCall(fields.response_format),
       callMarkup: null,
-      rawTools: toolChoice === 'none' ? null : tools,
+      // Where one is named, the prompt has no other (serving_chat.py, `_process_messages`).
+      rawTools: toolChoice === 'none' ? null : tools.filter((tool) => isOffered(tool, toolChoice)),
       tools: tools.map((tool) => ({ name: tool.function.name, parameters: tool.function.parameters })),
       toolChoice,
       responseFormat: responseFormatOf(fields.response_format),
@@ -213,6 +214,10 @@ export function parseTextRequest(body: unknown): ParsedRequest {
     separateReasoning: false,
   };
   return { ok: true, request: { ...parsed.request, ...textFields } };
+}
+
+function isOffered(tool: { function: { name: string } }, choice: ChatRequest['toolChoice']): boolean {
+  return typeof choice === 'string' || tool.function.name === choice.name;
 }
 
 /** The error of the checks in serving_chat.py, `_validate_request`; null where all pass. */

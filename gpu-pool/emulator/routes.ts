@@ -186,11 +186,16 @@ function models({ modelPath, contextLength }: EmulatorState): RouteAnswer {
 }
 
 /** The ids of a prompt's tokens, and how many there are (serving_tokenize.py). Ids are made up; their number is not. */
-function tokenizeRoute({ thinking, contextLength, prompts }: EmulatorState, body: unknown): RouteAnswer {
+function tokenizeRoute(
+  { thinking, traits, contextLength, prompts }: EmulatorState,
+  body: unknown,
+): RouteAnswer {
   const isText = typeof (body as { prompt?: unknown } | null)?.prompt === 'string';
   const parsed = isText ? parseTextRequest(body) : parseChatRequest(body);
   if (!parsed.ok) return { status: 400, body: flatError({ ...parsed, code: 400 }) };
-  const tokens = promptTokens(parsed.request, { thinking }).map((token) => hash32(token) % VOCABULARY);
+  const tokens = promptTokens(parsed.request, { thinking, traits }).map(
+    (token) => hash32(token) % VOCABULARY,
+  );
   if (!isText) prompts.keep(tokens, parsed.request);
   return ok({ tokens, count: tokens.length, max_model_len: contextLength });
 }

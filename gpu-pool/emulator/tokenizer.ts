@@ -38,14 +38,18 @@ export function tokenize(text: string): string[] {
   return text.match(TOKEN_PATTERN) ?? [];
 }
 
+export interface TemplateOptions {
+  tools?: unknown[] | null;
+  reasoning: boolean;
+  /** See `toolPieces`. Left out, definitions are as long as they get. */
+  toolsAsWritten?: boolean;
+}
+
 /**
  * The prompt tokens of a conversation. Earlier turns of a conversation render to the same tokens when turns follow, which
  * is what makes the prefix cache work.
  */
-export function renderChat(
-  messages: PromptMessage[],
-  options: { tools?: unknown[] | null; reasoning: boolean },
-): string[] {
+export function renderChat(messages: PromptMessage[], options: TemplateOptions): string[] {
   const tokens: string[] = [];
   for (const piece of promptPieces(messages, options)) {
     if ('special' in piece) tokens.push(piece.special);
@@ -58,12 +62,12 @@ export function renderChat(
 /** A conversation as the chat template renders it. */
 export function promptPieces(
   messages: PromptMessage[],
-  { tools, reasoning }: { tools?: unknown[] | null; reasoning: boolean },
+  { tools, reasoning, toolsAsWritten = false }: TemplateOptions,
 ): PromptPiece[] {
   return [
     { special: BOS },
     // R1's tool template puts the definitions in the system part, so they cost prompt tokens.
-    ...(tools?.length ? toolPieces(tools) : []),
+    ...(tools?.length ? toolPieces(tools, { asWritten: toolsAsWritten }) : []),
     ...messages.flatMap(messagePieces),
     { special: '<｜Assistant｜>' },
     ...(reasoning ? [{ special: '<think>' }, { text: '\n' }] : []),

@@ -29,10 +29,12 @@ const INTRODUCTION: readonly PromptPiece[] = [
   },
 ];
 
-export function toolPieces(tools: readonly unknown[]): PromptPiece[] {
+/** @param asWritten definitions keep the client's order and lack what it left out, as from 0.5.23 on */
+export function toolPieces(tools: readonly unknown[], { asWritten }: { asWritten: boolean }): PromptPiece[] {
+  const definition = asWritten ? ordered : completed;
   return [
     ...INTRODUCTION,
-    ...tools.map((tool) => ({ text: `\n\`\`\`json\n${dumps(completed(tool))}\n\`\`\`\n` })),
+    ...tools.map((tool) => ({ text: `\n\`\`\`json\n${dumps(definition(tool))}\n\`\`\`\n` })),
   ];
 }
 
@@ -45,6 +47,22 @@ function completed(tool: unknown) {
   const { description = null, name, parameters = null, strict = false } = definition;
   return { type, function: { description, name, parameters, strict: strict ?? false }, defer_loading: null };
 }
+
+/** A tool whose function has its fields in the client's order, and behind them those that are always there. */
+function ordered(tool: unknown) {
+  const { type = 'function', function: definition = {} } = tool as {
+    type?: string;
+    function?: Record<string, unknown>;
+  };
+  const known = Object.entries(definition).filter(
+    ([name, value]) => KNOWN.includes(name) && (value != null || ALWAYS.includes(name)),
+  );
+  const missing = ALWAYS.filter((name) => !(name in definition)).map((name) => [name, null]);
+  return { type, function: Object.fromEntries([...known, ...missing]), defer_loading: null };
+}
+
+const ALWAYS = ['description', 'name', 'parameters'];
+const KNOWN = [...ALWAYS, 'strict', 'defer_loading'];
 
 export interface CalledTool {
   function?: { name?: string; arguments?: string };

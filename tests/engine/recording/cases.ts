@@ -83,6 +83,7 @@ export const ANSWERED: Record<string, Ask> = {
   ...everyWay('chat-tool-called', chat, CALLING),
   ...everyWay('chat-tool-cut', chat, { ...CALLING, max_tokens: 20 }),
   ...everyWay('chat-tool-not-called', chat, { tools: [WEATHER] }),
+  ...everyWay('chat-tool-or-json', chat, { tools: [WEATHER], response_format: schema(ANSWER_SCHEMA) }),
   ...everyWay('chat-tool-forbidden', chat, { ...CALLING, tool_choice: 'none' }),
   ...everyWay('chat-tool-required', chat, { tools: [WEATHER], tool_choice: 'required' }),
   ...everyWay('chat-tool-named', chat, {

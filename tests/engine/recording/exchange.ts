@@ -30,6 +30,8 @@ export interface Running {
   /** Resolves when so many frames have arrived, or with false when the answer has ended before. */
   frames(count: number): Promise<boolean>;
   readonly answer: Promise<Answer>;
+  /** The frames that have arrived until now. */
+  seen(): readonly unknown[];
   /** Closes the connection, as a client that leaves; `answer` then has what had come until then. */
   leave(): void;
 }
@@ -57,6 +59,7 @@ export function begin({ url, keys }: Target, { method, path, body, key = 'user' 
     waiting = waiting.filter(({ count }) => !ended && frames.length < count);
   };
   let left = false;
+  let isOver = false;
   const answer = new Promise<Answer>((resolve, reject) => {
     request.on('response', (response) => {
       readAnswer(response, frames, () => arrived(false)).then(resolve, (error) =>
@@ -66,16 +69,20 @@ export function begin({ url, keys }: Target, { method, path, body, key = 'user' 
       );
     });
     request.on('error', (error) => (left ? resolve({ status: 0, headers: {}, frames }) : reject(error)));
-  }).finally(() => arrived(true));
+  }).finally(() => {
+    isOver = true;
+    arrived(true);
+  });
   // A scenario may never look at the answer of a request that it has left.
   answer.catch(() => {});
   request.end(sent);
   return {
     answer,
     frames: (count) =>
-      frames.length >= count
-        ? Promise.resolve(true)
+      isOver || frames.length >= count
+        ? Promise.resolve(frames.length >= count)
         : new Promise((resolve) => waiting.push({ count, resolve })),
+    seen: () => frames,
     leave() {
       left = true;
       request.destroy();

@@ -7,6 +7,7 @@ import { typesOf } from './comparable.ts';
 import { type Answer, type Ask, exchange, type Target } from './exchange.ts';
 import { targetOf } from './keys.ts';
 import { fileOf, RECORDINGS, type Recording, readLines, redacted } from './recording.ts';
+import { SCENARIOS } from './scenarios.ts';
 import { rawTokens } from './tokens.ts';
 
 const USAGE = `Usage: node tests/engine/recording/record.ts --engine URL [--keys FILE] [--only PART-OF-A-NAME]
@@ -37,7 +38,7 @@ const release = RELEASES.find((each) => each === version);
 if (release === undefined)
   throw new Error(`Recordings are of ${RELEASES.join(' and ')}, and this is ${version}.`);
 
-const isWanted = ([name]: [string, Ask]) => name.includes(values.only);
+const isWanted = ([name]: [string, unknown]) => name.includes(values.only);
 const recordings: Recording[] = [];
 for (const [name, ask] of Object.entries(ANSWERED).filter(isWanted)) {
   const tokens = await rawTokens(target, ask);
@@ -46,12 +47,25 @@ for (const [name, ask] of Object.entries(ANSWERED).filter(isWanted)) {
 for (const [name, ask] of Object.entries({ ...REFUSED, ...TOLD }).filter(isWanted))
   recordings.push({ name, ask, answer: essential(name, await exchange(target, ask)) });
 mkdirSync(RECORDINGS, { recursive: true });
-const file = fileOf(release, 'exchanges');
-const kept = values.only === '' ? [] : readLines<Recording>(file);
-const names = new Set(recordings.map(({ name }) => name));
-const all = [...kept.filter(({ name }) => !names.has(name)), ...recordings.map(redacted)];
-writeFileSync(file, all.map((each) => `${JSON.stringify(each)}\n`).join(''));
-console.log(`${recordings.length} exchanges with ${version}`);
+keep('exchanges', recordings.map(redacted));
+
+const scenarios: { name: string; outcome: unknown }[] = [];
+for (const [name, run] of Object.entries(SCENARIOS).filter(isWanted)) {
+  const startedMs = Date.now();
+  scenarios.push({ name, outcome: redacted(await run(target)) });
+  console.log(`${name}: ${Date.now() - startedMs} ms`);
+}
+keep('scenarios', scenarios);
+console.log(`${recordings.length} exchanges and ${scenarios.length} scenarios with ${version}`);
+
+/** Writes the lines of a file, or of some names in it. */
+function keep(group: 'exchanges' | 'scenarios', lines: readonly { name: string }[]): void {
+  const file = fileOf(release!, group);
+  const names = new Set(lines.map(({ name }) => name));
+  const others =
+    values.only === '' ? [] : readLines<{ name: string }>(file).filter(({ name }) => !names.has(name));
+  writeFileSync(file, [...others, ...lines].map((each) => `${JSON.stringify(each)}\n`).join(''));
+}
 
 /**
  * The prompt is in the cache by now, as it is when an emulator is asked for the second time. On a busy machine an engine

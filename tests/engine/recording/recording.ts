@@ -1,5 +1,5 @@
 /** Recorded exchanges, as they are kept in a file: one a line. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Release } from '../folder.ts';
@@ -20,10 +20,9 @@ export function fileOf(release: Release, group: 'exchanges' | 'scenarios'): stri
 }
 
 export function readLines<T>(file: string): T[] {
-  return readFileSync(file, 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as T);
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, 'utf8').split('\n');
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as T);
 }
 
 /** The value without what belongs to one machine or run: paths of installed packages, and times in messages. */

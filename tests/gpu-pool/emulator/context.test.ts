@@ -1,6 +1,7 @@
 /** The emulator's context, as SGLang has it: what it refuses and how, and what it counts at /tokenize. */
 import { describe, expect, it } from 'vitest';
 import { dumps, parsePython } from '../../../gpu-pool/emulator/python-json.ts';
+import { promptPieces } from '../../../gpu-pool/emulator/tokenizer.ts';
 import { complete, emulate, type Json, post, stream, user } from './client.ts';
 
 const CONTEXT = 500;
@@ -74,5 +75,38 @@ describe('JSON as Python writes it', () => {
     ['"é\\u00e9 \\n /"', '"éé \\n /"'],
   ])('writes %s', (json, written) => {
     expect(dumps(parsePython(json))).toBe(written);
+  });
+});
+
+describe('definitions of tools in a prompt', () => {
+  const tool = { type: 'function', function: { name: 'f', parameters: { type: 'object' } } };
+  const other = { type: 'function', function: { name: 'g', strict: true, description: 'd' } };
+  const tools = [tool, other];
+  const textOf = (toolsAsWritten: boolean) =>
+    promptPieces(user('x'), { tools, reasoning: true, toolsAsWritten })
+      .map((piece) => ('text' in piece ? piece.text : ''))
+      .join('');
+
+  it('are as the client wrote them, as 0.5.23 dumps them', () => {
+    const text = textOf(true);
+    expect(text).toContain(
+      '{"name": "f", "parameters": {"type": "object"}, "description": null}, "defer_loading": null}',
+    );
+    expect(text).toContain('{"name": "g", "strict": true, "description": "d", "parameters": null}');
+  });
+
+  it('have every field of SGLang’s own, as 0.5.20 dumps them', () => {
+    expect(textOf(false)).toContain(
+      '{"description": null, "name": "f", "parameters": {"type": "object"}, "strict": false}',
+    );
+  });
+
+  it('are shorter in 0.5.23, and only of the tool that is named', async () => {
+    const body = { messages: user('x'), tools };
+    const named = { ...body, tool_choice: { type: 'function', function: { name: 'g' } } };
+    const [old, recent] = [await emulate({ version: '0.5.20' }), await emulate()];
+    expect((await count(recent.url, body)).count).toBeLessThan((await count(old.url, body)).count);
+    const alone = await count(recent.url, { ...body, tools: [other] });
+    expect((await count(recent.url, named)).count).toBe(alone.count);
   });
 });
