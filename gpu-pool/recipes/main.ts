@@ -1,6 +1,6 @@
 /** `npm run recipe`: writes the files that start a node on a GPU host: engine, agent and tunnel. */
 import { Command, Option } from 'commander';
-import { VERSION_MIN } from '../agent/sglang/version.ts';
+import { judgeVersion, VERSION_MIN, VERSION_RECOMMENDED } from '../agent/sglang/version.ts';
 import { HARDWARE, type Hardware } from '../protocol/schemas.ts';
 import { SHIPPED_MODELS } from '../protocol/shipped-profiles.ts';
 import {
@@ -174,6 +174,9 @@ function remainingSteps(): string[] {
       : []),
     ...(versionOf(options.image ?? pinned) === null
       ? [`The image tag has no version: make sure it is SGLang ${VERSION_MIN} or newer.`]
+      : []),
+    ...(judgeVersion(versionOf(options.image ?? pinned) ?? '') === 'outdated'
+      ? [`SGLang ${VERSION_RECOMMENDED} or newer is recommended: earlier releases may not end on SIGTERM.`]
       : []),
   ];
 }

@@ -760,6 +760,14 @@ describe('npm run recipe', () => {
     expect(stdout).not.toMatch(/[\da-f]{64}/);
   });
 
+  it.each([
+    ['v0.5.22', true],
+    ['v0.5.23', false],
+  ])('recommends a newer image than %s: %s', async (tag, recommends) => {
+    const { code, stderr } = await recipeCommand(...R1_ON_H200, '--image', `lmsysorg/sglang:${tag}`);
+    expect([code, stderr.includes('SGLang 0.5.23 or newer is recommended')]).toEqual([0, recommends]);
+  });
+
   it('pins a revision and takes another image', async () => {
     const revision = 'b'.repeat(40);
     const { stdout } = await recipeCommand(...R1_ON_H200, '--revision', revision, '--image', 'sglang:v0.6.1');
