@@ -83,6 +83,11 @@ export class ActiveRequest {
     if (this.choices > 1) this.#choiceIds[choice] = id;
   }
 
+  /** Notes that the only choice goes on as another request of the engine. */
+  goOnAs(rid: string): void {
+    this.#choiceIds[0] = rid;
+  }
+
   /** Whether an abort reaches every choice. One without a known id ends only when the engine sees that its client is gone. */
   get #reachable(): boolean {
     return this.#choiceIds.every((id) => id !== undefined);

@@ -3,7 +3,7 @@
  * ended.
  */
 import { randomUUID } from 'node:crypto';
-import type { GenerateRequest, NodeUsage, Receipt } from '../protocol/schemas.ts';
+import type { GenerateRequest, NodeChunk, NodeUsage, Receipt } from '../protocol/schemas.ts';
 import type { ActiveRequest } from './active-requests.ts';
 import type { Answer } from './answer.ts';
 import { contextExceeded, contextTooShort, fitContext } from './context-window.ts';
@@ -16,7 +16,9 @@ import { wantsJson } from './sglang/answer-format.ts';
 import { fromStatus, isOperatorsMistake, whatToCheck } from './sglang/engine-error.ts';
 import { maxTokensPerChoice, toEngineRequest, type Wanted } from './sglang/request.ts';
 import { StreamReader } from './sglang/stream.ts';
+import { tokenizePrompt, tokenizeText } from './sglang/tokenize.ts';
 import { wantedAnswer } from './sglang/wanted.ts';
+import { type ThoughtBudget, thoughtBudget, thoughtLimit } from './thought-budget.ts';
 
 export type EngineRunResult =
   | { kind: 'finished' }
@@ -27,6 +29,13 @@ export type EngineRunResult =
 interface Fitted {
   request: GenerateRequest;
   wanted: Wanted;
+  /** Null: the thought has none. */
+  budget: ThoughtBudget | null;
+}
+
+/** The thought has used up its budget, and has been closed. */
+interface ThoughtClosed {
+  kind: 'thought_closed';
 }
 
 /** The journal records the progress of a request at most this often. */
@@ -50,6 +59,10 @@ export class EngineRun {
   #stopByMs = Number.POSITIVE_INFINITY;
   /** Whether the request has places in the engine's queue. */
   #inQueue = false;
+  /** Whether the engine has been sent the request. */
+  #asked = false;
+  /** Of the thought that is running; null: none, or it has been closed. */
+  #budget: ThoughtBudget | null = null;
   /** Called when the prompt no longer waits for its first token. */
   #promptBegun: () => void = () => {};
 
@@ -87,15 +100,57 @@ export class EngineRun {
     }
   }
 
-  async #generate({ request, wanted }: Fitted): Promise<EngineRunResult> {
-    this.#reader.readAs(wanted.format);
-    const stream = await this.#openStream({ request, wanted });
+  async #generate(fitted: Fitted): Promise<EngineRunResult> {
+    this.#reader.readAs(fitted.wanted.format);
+    if (fitted.budget?.closable) this.#reader.keepText();
+    const result = await this.#run(fitted, this.#activeRequest.claims.jti);
+    return result.kind === 'thought_closed' ? this.#goOn(fitted) : result;
+  }
+
+  /** Runs a request of the engine. @param rid its id there */
+  async #run(fitted: Fitted, rid: string): Promise<EngineRunResult | ThoughtClosed> {
+    this.#budget = fitted.budget;
+    const stream = await this.#openStream(fitted, rid);
     if ('kind' in stream) return stream;
     this.#activeRequest.setGraceExpiredCallback(() => stream.stop());
     const result = await this.#relay(stream);
     if (result.kind === 'failed') this.#activeRequest.abortAtEngine();
+    if (result.kind === 'thought_closed') await this.#stopped(stream);
     stream.stop();
     return result;
+  }
+
+  /** Stops the engine and reads how much it has generated until then. */
+  async #stopped(stream: EngineStream): Promise<void> {
+    const { now, deadlines } = this.#context;
+    this.#activeRequest.abortAtEngine();
+    const untilMs = now() + deadlines.abortGraceMs;
+    for (;;) {
+      const frame = await stream.next(Math.max(0, untilMs - now()));
+      if (frame.kind !== 'event' || frame.data === '[DONE]') return;
+      this.#reader.read(frame.data);
+    }
+  }
+
+  /** Has the engine go on behind the closed thought, as a request of its own whose prompt is all that there is so far. */
+  async #goOn({ request, wanted }: Fitted): Promise<EngineRunResult> {
+    const { engine, watch } = this.#context;
+    const modelPath = watch.info.model_path;
+    this.#reader.goOn();
+    const promptIds = wanted.promptIds ?? (await tokenizePrompt(engine, request, modelPath));
+    const textIds = await tokenizeText(engine, this.#reader.text, modelPath);
+    if (promptIds === null || textIds === null)
+      return this.#failed('engine_failed', 'The engine cannot go on behind a closed thought.');
+    if (this.#activeRequest.aborting !== null) return this.#failed('engine_failed', '');
+    // Not the first request's id as a prefix: a late abort of that one would match it (scheduler.py, `abort_request`).
+    const rid = `answer-${this.#activeRequest.claims.jti}`;
+    this.#activeRequest.goOnAs(rid);
+    const refused = await this.#enterQueue();
+    if (refused !== null) return refused;
+    const max_tokens = request.max_tokens - this.#usage.completion_tokens;
+    const next = { format: wanted.format, promptIds: [...promptIds, ...textIds], engineBudget: null };
+    const result = await this.#run({ request: { ...request, max_tokens }, wanted: next, budget: null }, rid);
+    return result.kind === 'thought_closed' ? this.#failed('engine_failed', '') : result;
   }
 
   receipt(result: EngineRunResult): Receipt {
@@ -147,7 +202,15 @@ export class EngineRun {
     const promptTokens = wanted.promptIds?.length ?? null;
     const fitted = await fitContext({ engine, modelPath, roomTokens }, request, claims, promptTokens);
     if (isRequestError(fitted)) return fitted;
-    return { request: { ...request, max_tokens: fitted.maxTokens }, wanted };
+    const { format } = wanted;
+    const budget = thoughtBudget(request, { format, engineKeeps: watch.keepsThoughtBudgets });
+    if (budget !== null && isRequestError(budget)) return budget;
+    const engineBudget = budget?.keeper === 'engine' ? budget.tokens : null;
+    return {
+      request: { ...request, max_tokens: fitted.maxTokens },
+      wanted: { ...wanted, engineBudget },
+      budget,
+    };
   }
 
   /** Waits for room in the engine's queue; returns the result where the request ended before. */
@@ -177,13 +240,14 @@ export class EngineRun {
    * Posts the request. Returns the stream, or the result where it has ended already. SGLang holds the response head
    * back until the first token.
    */
-  async #openStream({ request, wanted }: Fitted): Promise<EngineStream | EngineRunResult> {
+  async #openStream({ request, wanted }: Fitted, rid: string): Promise<EngineStream | EngineRunResult> {
     const { engine, watch, deadlines } = this.#context;
     const { path, body } = toEngineRequest(request, {
-      claims: this.#activeRequest.claims,
+      rid,
       modelPath: watch.info.model_path,
       wanted,
     });
+    this.#asked = true;
     const { prompt_tokens_max: promptMax = Number.POSITIVE_INFINITY } = this.#activeRequest.claims;
     this.#promptBegun = watch.promptSent(promptMax * this.#activeRequest.choices);
     const deadline = new AbortController();
@@ -219,7 +283,7 @@ export class EngineRun {
     return new EngineStream(response);
   }
 
-  async #relay(stream: EngineStream): Promise<EngineRunResult> {
+  async #relay(stream: EngineStream): Promise<EngineRunResult | ThoughtClosed> {
     for (;;) {
       // An engine that generates on after an answer has ended is left.
       if (this.#context.now() > this.#stopByMs) return { kind: 'finished' };
@@ -250,7 +314,7 @@ export class EngineRun {
   }
 
   /** Handles one event; returns the result where the event ends the answer, else null. */
-  async #handleEvent(data: string): Promise<EngineRunResult | null> {
+  async #handleEvent(data: string): Promise<EngineRunResult | ThoughtClosed | null> {
     const reader = this.#reader;
     const step = reader.read(data);
     if (step.kind === 'malformed') return this.#failed('engine_failed', 'The engine sent a malformed frame.');
@@ -268,15 +332,47 @@ export class EngineRun {
       // The engine gave no count before.
       return this.#failed(contextExceeded(reader.usage.prompt_tokens, promptMax));
     }
-    if (reader.overrunTokens > 0) {
+    if (reader.isPastClaim) {
       this.#context.metrics.anomaly('overrun');
-      this.#activeRequest.abortAtEngine();
-      await this.#answer.chunk(reader.cutAtLimit());
-      return { kind: 'finished' };
+      return this.#cut();
     }
+    const spent = this.#spentBudget();
+    if (spent !== null) return this.#closeThought(spent, step.chunk);
     // Before the first token another node can still take over, so a mere prompt count does not start the answer.
     if (this.#firstTokenAtMs !== null) await this.#answer.chunk(step.chunk);
     return null;
+  }
+
+  /** The budget of a thought that is still open and has used it up; null: there is none. */
+  #spentBudget(): ThoughtBudget | null {
+    const thought = this.#budget === null ? null : this.#reader.openThought;
+    return this.#budget !== null && thought !== null && thought >= thoughtLimit(this.#budget)
+      ? this.#budget
+      : null;
+  }
+
+  /** Closes a thought at its budget. A budget that only stands for an effort gives way where the agent cannot keep it. */
+  async #closeThought(
+    budget: ThoughtBudget,
+    chunk: NodeChunk,
+  ): Promise<EngineRunResult | ThoughtClosed | null> {
+    if (budget.keeper === 'engine') this.#context.watch.thoughtBudgetIgnored();
+    if (!budget.closable) {
+      this.#budget = null;
+      if (!this.#request.thinking_budget_hint) return this.#cut();
+      await this.#answer.chunk(chunk);
+      return null;
+    }
+    const closing = this.#reader.closeThought(thoughtLimit(budget));
+    await this.#answer.chunk({ ...closing, choices: [...chunk.choices, ...closing.choices] });
+    return { kind: 'thought_closed' };
+  }
+
+  /** Ends the answer here. */
+  async #cut(): Promise<EngineRunResult> {
+    this.#activeRequest.abortAtEngine();
+    await this.#answer.chunk(this.#reader.cutAtLimit());
+    return { kind: 'finished' };
   }
 
   /** A stop string has ended a choice; the engine is given time to report how much it has generated until it stops. */
@@ -319,7 +415,7 @@ export class EngineRun {
 
   /** The error with what to check, where the engine refused the request and the agent has no reason of its own. */
   #explained(error: RequestError): RequestError {
-    const isTheEngines = error.code === 'bad_request' && error.context === undefined;
+    const isTheEngines = this.#asked && error.code === 'bad_request' && error.context === undefined;
     return isTheEngines ? { ...error, message: whatToCheck(this.#request) } : error;
   }
 

@@ -54,6 +54,7 @@ export class EngineWatch {
   #unknown = false;
   #inspectionDue = false;
   #contextTokens: number | undefined;
+  #ignoresBudgets = false;
   #faults: string[] = [];
   #warned = '';
   #inspectedAtMs: number;
@@ -102,6 +103,19 @@ export class EngineWatch {
 
   get info(): EngineInfo {
     return this.#facts.info;
+  }
+
+  /** Whether the engine keeps budgets of thoughts, as far as is known: its flag is seen, its environment is not. */
+  get keepsThoughtBudgets(): boolean {
+    return this.#facts.settings.enable_strict_thinking && !this.#ignoresBudgets;
+  }
+
+  /** Notes that a thought went on past its budget. It holds until the engine has been inspected after a start. */
+  thoughtBudgetIgnored(): void {
+    if (this.#ignoresBudgets) return;
+    this.#ignoresBudgets = true;
+    const change = 'Start SGLang with SGLANG_MAX_THINK_TOKENS=10000000 in its environment.';
+    this.#options.log('thinking_budget_ignored', { change });
   }
 
   /** The names of the engine's parsers. */
@@ -228,6 +242,8 @@ export class EngineWatch {
     if (faults.length === 0 && !this.fits) log('engine_fits');
     this.#faults = faults;
     this.#warn();
+    // What answers after a start may have another environment.
+    if (this.#unknown) this.#ignoresBudgets = false;
     this.#unknown = false;
     this.#report();
   }

@@ -35,6 +35,8 @@ export interface ChatContext {
   traits: ReleaseTraits;
   script?: Script;
   prompts: TokenPrompts;
+  /** `custom_params.thinking_budget` counts; else it is ignored, with a 200. */
+  keepsBudgets: boolean;
   /** Tokens of prompt and answer together. */
   contextLength: number;
   /** Keeps each request that arrived, for tests. */
@@ -73,21 +75,12 @@ async function complete(
 
   const request = context.prompts.withPrompt(parsed.request, context.toolCallParser);
   const asked = { request, rid, usage: context };
-  const reasoning = reasons(request, context);
   const prompt = promptTokens(request, context);
   const { contextLength } = context;
   const refused = contextError(prompt.length, { maxTokens: request.maxTokens, contextLength });
   if (refused) return refuse(writer, refused, asked);
   const bounded = { ...request, maxTokens: Math.min(request.maxTokens, contextLength - prompt.length) };
-  const plan = (choice: number) =>
-    planChoice(bounded, {
-      seed: context.seed,
-      choice,
-      promptTokens: prompt,
-      reasoning,
-      script: context.script,
-    });
-  const choices = Array.from({ length: request.n }, (_, choice) => plan(choice));
+  const choices = plansOf(context, bounded, prompt);
   if (context.reasoningParser === null || !looksForThought(request, context)) choices.forEach(countAsAnswer);
   else if (faults.has('answer_in_reasoning')) choices.forEach(loseEndTag);
 
@@ -130,6 +123,16 @@ async function complete(
     if (faults.has('die_mid_stream')) for (const id of choiceIds) context.engine.abort({ rid: id });
     else context.engine.clientDisconnected(rid);
   });
+}
+
+function plansOf(context: ChatContext, request: ChatRequest, promptTokens: string[]): ChoicePlan[] {
+  const { seed, script, keepsBudgets } = context;
+  // A thought that was closed is not opened again.
+  const reasoning = reasons(request, context) && !(request.continued ?? '').includes(THINK_END);
+  const budget = keepsBudgets ? request.thinkingBudget : null;
+  return Array.from({ length: request.n }, (_, choice) =>
+    planChoice(request, { seed, choice, promptTokens, reasoning, budget, script }),
+  );
 }
 
 function answerFor(

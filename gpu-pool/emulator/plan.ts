@@ -44,6 +44,8 @@ export function planChoice(
     promptTokens: string[];
     /** The model thinks first. */
     reasoning: boolean;
+    /** Tokens of its thought; null: as many as it likes. */
+    budget: number | null;
     script?: Script;
   },
 ): ChoicePlan {
@@ -75,11 +77,14 @@ function generate(
     choice,
     promptTokens,
     reasoning,
-  }: { seed: number; choice: number; promptTokens: string[]; reasoning: boolean },
+    budget,
+  }: { seed: number; choice: number; promptTokens: string[]; reasoning: boolean; budget: number | null },
 ): string[] {
   const random = createRandom(`${seed}|${request.seed ?? ''}|${choice}|${hash32(promptTokens.join(''))}`);
   const lengths = chooseLengths(request, random);
-  const thought = reasoning ? thinking(random, lengths.reasoning) : [];
+  const whole = reasoning ? thinking(random, lengths.reasoning) : [];
+  const isLong = budget !== null && whole.length > budget + 1;
+  const thought = isLong ? [...whole.slice(0, budget), THINK_END] : whole;
   // a sample may have too many tokens to be arguments of one push
   return thought.concat(answer(request, { random, lengths }), EOS);
 }

@@ -27,6 +27,8 @@ export interface ChatRequest {
   continued: string | null;
   /** `chat_template_kwargs`. */
   templateVariables: Readonly<Record<string, unknown>>;
+  /** Tokens of a thought (`custom_params.thinking_budget`); null: none. */
+  thinkingBudget: number | null;
   rid: string | null;
   priority: number;
   /** Key of the prefix cache: salt and extra key, joined. */
@@ -93,6 +95,7 @@ const Body = z.looseObject({
   continue_final_message: z.boolean().default(false),
   input_ids: z.array(z.int()).nullish(),
   chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
+  custom_params: z.looseObject({ thinking_budget: z.unknown().optional() }).nullish(),
   rid: z.string().nullish(),
   priority: z.int().nullish(),
   cache_salt: z.string().nullish(),
@@ -156,6 +159,7 @@ export function parseChatRequest(body: unknown): ParsedRequest {
       // Each is a namespace of its own (mem_cache, `storage_namespace_seed`).
       cacheKey: JSON.stringify([fields.cache_salt ?? '', fields.extra_key ?? '']),
       inputIds: fields.input_ids ?? null,
+      thinkingBudget: budgetOf(fields.custom_params?.thinking_budget),
       demandsCall: demandsCall(fields.response_format),
       callMarkup: null,
       // Where one is named, the prompt has no other (serving_chat.py, `_process_messages`).
@@ -165,6 +169,11 @@ export function parseChatRequest(body: unknown): ParsedRequest {
       responseFormat: responseFormatOf(fields.response_format),
     },
   };
+}
+
+/** Anything but a whole number is ignored (grammar_manager.py, `_get_request_thinking_budget`). */
+function budgetOf(value: unknown): number | null {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 ? value : null;
 }
 
 /**

@@ -122,6 +122,7 @@ function serverInfo({
     enable_lmcache: false,
     hicache_storage_backend: null,
     enable_custom_logit_processor: false,
+    enable_strict_thinking: options.strictThinking !== undefined,
     enable_cache_report: cacheReport,
     enable_metrics: true,
     watchdog_timeout: 300,
@@ -193,10 +194,11 @@ function tokenizeRoute(
   const isText = typeof (body as { prompt?: unknown } | null)?.prompt === 'string';
   const parsed = isText ? parseTextRequest(body) : parseChatRequest(body);
   if (!parsed.ok) return { status: 400, body: flatError({ ...parsed, code: 400 }) };
-  const tokens = promptTokens(parsed.request, { thinking, traits }).map(
-    (token) => hash32(token) % VOCABULARY,
-  );
-  if (!isText) prompts.keep(tokens, parsed.request);
+  const texts = promptTokens(parsed.request, { thinking, traits });
+  const { add_special_tokens: special } = body as { add_special_tokens?: unknown };
+  const bare = isText && special === false ? texts.slice(1) : texts;
+  const tokens = bare.map((token) => hash32(token) % VOCABULARY);
+  prompts.keep(tokens, parsed.request);
   return ok({ tokens, count: tokens.length, max_model_len: contextLength });
 }
 

@@ -86,6 +86,7 @@ function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
     traits: traitsOf(version),
     script: options.script,
     prompts: new TokenPrompts(),
+    keepsBudgets: options.strictThinking === 'with_variable',
     contextLength: options.contextLength ?? options.model?.contextLength ?? CONTEXT_TOKENS,
     record(entry) {
       requests.push(entry);

@@ -38,6 +38,8 @@ export interface EmulatorOptions {
   disableRadixCache?: boolean;
   /** `--page-size`: tokens that are cached or not as one. */
   pageTokens?: number;
+  /** `--enable-strict-thinking`, with or without SGLANG_MAX_THINK_TOKENS in the environment; off by default, as in SGLang. */
+  strictThinking?: 'with_variable' | 'without_variable';
   /** `--context-length`: tokens of prompt and answer together; by default as many as the model has. */
   contextLength?: number;
   /** `--enable-priority-scheduling` and its kin; priorities are ignored by default, as in SGLang. */

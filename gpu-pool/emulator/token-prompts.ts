@@ -23,9 +23,10 @@ export class TokenPrompts {
    * @param parser name of the tool-call parser of the model's family
    */
   withPrompt(request: ChatRequest, parser: string | null): ChatRequest {
-    const prompt = request.inputIds === null ? undefined : this.#byTokens.get(request.inputIds.join());
-    if (prompt === undefined) return request;
-    const { messages, continued, rawTools, tools, toolChoice } = prompt;
+    const found = request.inputIds === null ? null : this.#find(request.inputIds);
+    if (found === null) return request;
+    const { messages, rawTools, tools, toolChoice } = found.prompt;
+    const { continued } = found;
     return {
       ...request,
       ...{ messages, continued, rawTools },
@@ -34,5 +35,18 @@ export class TokenPrompts {
       toolChoice: request.demandsCall ? toolChoice : 'auto',
       callMarkup: parser ?? 'deepseekv3',
     };
+  }
+
+  /** The prompt that the tokens are, or begin with; what follows it is a text that was tokenized too. */
+  #find(inputIds: readonly number[]): { prompt: ChatRequest; continued: string | null } | null {
+    const tokens = inputIds.join();
+    const whole = this.#byTokens.get(tokens);
+    if (whole) return { prompt: whole, continued: whole.continued };
+    for (const [known, prompt] of this.#byTokens) {
+      if (prompt.text !== null || !tokens.startsWith(`${known},`)) continue;
+      const rest = this.#byTokens.get(tokens.slice(known.length + 1));
+      if (rest?.text) return { prompt, continued: rest.text };
+    }
+    return null;
   }
 }

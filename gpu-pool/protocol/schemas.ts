@@ -128,6 +128,8 @@ export const GenerateRequest = z.object({
   template_variables: z.record(TemplateVariable, z.union([z.boolean(), z.string().max(32)])).optional(),
   /** The most tokens of each choice's thought. At the budget the thought is closed and the answer begins. */
   thinking_budget: z.int().positive().max(TOKENS_MAX).optional(),
+  /** The budget only stands for an effort: where it cannot be kept it is left out, and the request is not refused. */
+  thinking_budget_hint: z.literal(true).optional(),
   /** Background work: it has the lowest priority and gives way to interactive requests. */
   background: z.boolean().optional(),
   /** HMAC of the account, 32 hex digits. It keeps one account from reusing another's prefix cache. */

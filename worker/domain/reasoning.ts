@@ -61,6 +61,8 @@ export type Steering =
       readonly templateVariables: Readonly<Record<string, boolean | string>> | undefined;
       /** Tokens of each choice's thought; undefined: no budget. */
       readonly thinkingBudget: number | undefined;
+      /** The budget only stands for an effort. */
+      readonly isHint: boolean;
       /** Fields of the body that have no effect at this model. */
       readonly ignored: readonly string[];
     }
@@ -92,6 +94,7 @@ export function steer(request: ReasoningRequest | null, model: ReasoningModel): 
     ok: true,
     templateVariables: variables({ asked, level, budget: budget.tokens }, model),
     thinkingBudget: budget.tokens,
+    isHint: budget.byEffort,
     ignored:
       isEffortUsed || asked.effort === null || isUnbounded(asked.effort) ? [] : named(asked, ['effort']),
   };
@@ -109,6 +112,7 @@ function withoutThought(asked: ReasoningRequest, model: ReasoningModel): Steerin
     ok: true,
     templateVariables: undefined,
     thinkingBudget: undefined,
+    isHint: false,
     ignored: named(asked, ['adaptive', 'effort']),
   };
 }
@@ -119,6 +123,7 @@ function switchedOff(asked: ReasoningRequest, { thinking }: ReasoningModel): Ste
     ok: true,
     templateVariables: { [thinking.variable!]: false },
     thinkingBudget: undefined,
+    isHint: false,
     ignored: named(asked, ['adaptive', 'effort']),
   };
 }

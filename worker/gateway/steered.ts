@@ -34,11 +34,12 @@ export function steered(
     const { param, message } = steering;
     return { ok: false, error: { reason: 'invalid_field', param, message } };
   }
-  const { templateVariables, thinkingBudget, ignored } = steering;
+  const { templateVariables, thinkingBudget, isHint, ignored } = steering;
   const generate = {
     ...request.generate,
     template_variables: templateVariables,
     thinking_budget: thinkingBudget,
+    thinking_budget_hint: isHint || undefined,
   };
   return { ok: true, request: { ...request, generate, ignored: joinNames(request.ignored, ignored) } };
 }

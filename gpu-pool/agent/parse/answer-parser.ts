@@ -34,6 +34,11 @@ export class AnswerParser implements Parser {
           });
   }
 
+  /** Whether the text so far ends inside a thought. */
+  get thinking(): boolean {
+    return this.#thought?.thinking ?? false;
+  }
+
   feed(text: string): Piece[] {
     return this.#withCalls(this.#thought?.feed(text) ?? [{ kind: 'content', text }]);
   }

@@ -36,6 +36,11 @@ export class ThoughtParser implements Parser {
     this.#tags = callStart === null ? [THINK_END] : [THINK_END, callStart.tag];
   }
 
+  /** Whether the text so far ends inside a thought. */
+  get thinking(): boolean {
+    return this.#open && (this.#state === 'start' || this.#state === 'thought');
+  }
+
   /** Whether no more of the text can be reasoning. */
   get answering(): boolean {
     return this.#state === 'answer';

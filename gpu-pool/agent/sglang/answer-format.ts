@@ -43,6 +43,11 @@ export function mayCall({ tools, tool_choice }: GenerateRequest): boolean {
   return tools !== undefined && tools.length > 0 && tool_choice !== 'none';
 }
 
+/** Whether a grammar decides what the answer may be. */
+export function demandsGrammar(request: GenerateRequest): boolean {
+  return wantsJson(request) || (mayCall(request) && demandOf(request) !== 'may');
+}
+
 /** Whether the answer has to be JSON. */
 export function wantsJson(request: GenerateRequest): boolean {
   const type = request.response_format?.type;

@@ -43,6 +43,8 @@ const Settings = z.object({
   /** Where the cache is kept beyond this host. */
   hicache_storage_backend: z.string().nullable().catch(null),
   enable_custom_logit_processor: z.boolean().catch(false),
+  /** Budgets of thoughts are kept, if the environment has SGLANG_MAX_THINK_TOKENS too, which the engine does not show. */
+  enable_strict_thinking: z.boolean().catch(false),
   /** One more than the longest prompt that the scheduler takes, by its context and by its KV cache (tp_worker.py). */
   max_req_input_len: z.int().positive().nullable().catch(null),
   /** Tokens of the KV cache of a rank. */

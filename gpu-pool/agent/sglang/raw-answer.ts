@@ -24,6 +24,11 @@ export class RawAnswer {
     this.#options = options;
   }
 
+  /** Whether the text so far ends inside a thought. */
+  get thinking(): boolean {
+    return this.#parser?.thinking ?? false;
+  }
+
   get hasCalls(): boolean {
     return this.#calls > 0;
   }

@@ -28,12 +28,14 @@ export interface Wanted {
   format: AnswerFormat | null;
   /** The prompt as tokens, where the engine must not know of the request's tools; null: the messages are the prompt. */
   promptIds: readonly number[] | null;
+  /** Tokens of each thought, where the engine is to keep their budget. */
+  engineBudget: number | null;
 }
 
 /** `modelPath` is the engine's own model name: SGLang reads `name:adapter` in `model` as a LoRA choice. */
 export function toEngineRequest(
   request: GenerateRequest,
-  { claims, modelPath, wanted }: { claims: RequestClaims; modelPath: string; wanted: Wanted },
+  { rid, modelPath, wanted }: { rid: string; modelPath: string; wanted: Wanted },
 ): EngineRequest {
   const choices = request.n ?? 1;
   const specificFields = request.prompt === undefined ? chatFields(request, wanted) : textFields(request);
@@ -55,14 +57,14 @@ export function toEngineRequest(
       seed: request.seed,
       stream: true,
       stream_options: { include_usage: true, continuous_usage_stats: true },
-      rid: claims.jti,
+      rid,
       priority: request.background ? PRIORITY.background : PRIORITY.interactive,
       cache_salt: request.cache_salt,
     },
   };
 }
 
-function chatFields(request: GenerateRequest, { format, promptIds }: Wanted) {
+function chatFields(request: GenerateRequest, { format, promptIds, engineBudget }: Wanted) {
   return {
     ...(format !== null && promptIds !== null
       ? tokenFields(request, { parsers: format.parsers, promptIds })
@@ -70,6 +72,8 @@ function chatFields(request: GenerateRequest, { format, promptIds }: Wanted) {
     logprobs: request.logprobs,
     top_logprobs: request.top_logprobs,
     chat_template_kwargs: request.template_variables,
+    // It counts the tag that opens the thought, and works only in an engine that was started for it (probe.ts).
+    custom_params: engineBudget === null ? undefined : { thinking_budget: engineBudget },
     separate_reasoning: format === null,
     stream_reasoning: true,
   };

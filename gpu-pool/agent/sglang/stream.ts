@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { FINISH_REASONS, type FinishReason, type NodeChunk, type NodeUsage } from '../../protocol/schemas.ts';
 import type { AnswerFormat } from '../parse/answer-parser.ts';
+import { THINK_END } from '../parse/thought.ts';
 import type { RequestError } from '../request-error.ts';
 import { fromErrorEvent } from './engine-error.ts';
 import { JsonAnswer, type Part } from './json-answer.ts';
@@ -73,6 +74,10 @@ export class StreamReader {
   readonly #finished = new Set<number>();
   #usage: NodeUsage;
   #abortedByEngine = false;
+  /** The raw text of the only choice, where its thought may have to be closed. */
+  #text: string[] | null = null;
+  /** The thought has been closed, and the engine has not gone on behind it. */
+  #closing = false;
 
   /** `json`: the answer has to be JSON. `maxTokens` is the claim, over all choices. */
   constructor(options: {
@@ -106,13 +111,51 @@ export class StreamReader {
         : Array.from({ length: this.#choices }, () => new RawAnswer({ format, ...options }));
   }
 
+  /** Keeps the raw text of the only choice, so that the engine can go on from it. */
+  keepText(): void {
+    this.#text ??= [];
+  }
+
+  /** The raw text so far. */
+  get text(): string {
+    return (this.#text ?? []).join('');
+  }
+
+  /** Tokens of the only choice so far, where they all are an open thought; null: they are not. */
+  get openThought(): number | null {
+    return this.#choices === 1 && this.#raw[0]?.thinking ? this.#meter.generatedTokens : null;
+  }
+
+  /**
+   * Closes the thought of the only choice. Until `goOn`, what the engine still sends is counted and passed on no more.
+   * @param limit tokens that the thought may count
+   */
+  closeThought(limit: number): NodeChunk {
+    this.#closing = true;
+    this.#meter.closeThought(limit);
+    this.#text?.push(THINK_END);
+    const parts = this.#raw[0]?.feed(THINK_END, undefined, null) ?? [];
+    return { choices: this.#pass(0, parts, null), usage: this.usage };
+  }
+
+  /** The engine has stopped: what is read from now on follows the closed thought. */
+  goOn(): void {
+    this.#closing = false;
+    this.#meter.goOn();
+  }
+
   get usage(): NodeUsage {
     return this.#meter.current();
   }
 
-  /** Tokens that the engine generated past the claim. */
+  /** Tokens that the engine generated past the claim, or past the budget of a thought. */
   get overrunTokens(): number {
     return this.#meter.overrunTokens;
+  }
+
+  /** Whether the engine has generated more than the claim allows. */
+  get isPastClaim(): boolean {
+    return this.#meter.isPastClaim;
   }
 
   /** Whether every choice has its finish reason: only a last usage can follow. */
@@ -153,6 +196,7 @@ export class StreamReader {
       usage,
       engineChoices.map(({ index }) => index),
     );
+    if (this.#closing) return { kind: 'chunk', chunk: null };
     const reported = usage !== undefined && usage !== null;
     const choices = engineChoices.flatMap((choice) => this.#choice(choice, reported));
     return { kind: 'chunk', chunk: this.#chunk(choices) };
@@ -202,6 +246,7 @@ export class StreamReader {
     const { content = '', reasoning_content: reasoning, tool_calls: calls } = part.delta;
     const raw = this.#raw[index];
     if (raw === undefined || reasoning !== undefined || calls !== undefined) return [part];
+    this.#text?.push(content);
     return raw.feed(content, part.logprobs, this.#meter.reasoningOf(index));
   }
 

@@ -28,6 +28,18 @@ export async function tokenizePrompt(
   return parsed.success ? parsed.data.tokens : null;
 }
 
+/** @returns the tokens of a bare text, without any that begin a prompt; null where the engine gives none */
+export async function tokenizeText(
+  engine: Engine,
+  text: string,
+  modelPath: string,
+): Promise<number[] | null> {
+  const body = { model: modelPath, prompt: text, add_special_tokens: false };
+  const response = await postTokenizer(engine, body);
+  const parsed = Tokens.safeParse(response === null ? null : await readJson(response, BODY_BYTES_MAX));
+  return parsed.success ? parsed.data.tokens : null;
+}
+
 const Tokens = z.object({ tokens: z.array(z.int().min(0)).min(1) });
 
 /** @returns how many tokens the prompt has; null as above */
@@ -46,11 +58,15 @@ async function askTokenizer(
   { messages, prompt, tools, tool_choice, template_variables }: Prompt,
   modelPath: string,
 ): Promise<IncomingMessage | null> {
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
   const body =
     prompt === undefined
       ? { model: modelPath, messages, tools, tool_choice, chat_template_kwargs: template_variables }
       : { model: modelPath, prompt, add_special_tokens: true };
+  return postTokenizer(engine, body);
+}
+
+async function postTokenizer(engine: Engine, body: object): Promise<IncomingMessage | null> {
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
   const response = await openEngine(engine, { method: 'POST', path: TOKENIZE_PATH, body, signal });
   if ('failure' in response) return null;
   if (response.statusCode === 200) return response;

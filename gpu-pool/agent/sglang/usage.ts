@@ -40,6 +40,12 @@ export class UsageMeter {
   readonly #total: Counts = { completion: 0, reasoning: 0, reported: false, deltas: 0 };
   #prompt = 0;
   #cached = 0;
+  /** Tokens of a thought that the agent has closed; the engine counts anew behind it. */
+  #closedThought = 0;
+  /** Tokens that were generated past that thought's limit. */
+  #pastBudget = 0;
+  /** The most tokens that count while a thought is being closed. */
+  #thoughtLimit = Number.POSITIVE_INFINITY;
 
   constructor(options: { choices: number; maxTokens: number; onAnomaly(kind: UsageAnomaly): void }) {
     this.#maxTokens = options.maxTokens;
@@ -75,6 +81,8 @@ export class UsageMeter {
     const reasoning = fields.reasoning_tokens ?? detail(fields.completion_tokens_details, 'reasoning_tokens');
     counts.reasoning = this.#count(reasoning, completionMax, counts.reasoning) ?? counts.reasoning;
     if (counts.reasoning > counts.completion) this.#onAnomaly('inconsistent');
+    // Behind a closed thought, the prompt is that thought too.
+    if (this.#closedThought > 0) return;
     this.#prompt = this.#count(fields.prompt_tokens, PROMPT_TOKENS_MAX, this.#prompt) ?? this.#prompt;
     // prompt_tokens_details is null unless the cache report is on and something was cached: its absence says nothing.
     const cached = detail(fields.prompt_tokens_details, 'cached_tokens');
@@ -95,14 +103,44 @@ export class UsageMeter {
     return counts?.reported ? counts.reasoning : null;
   }
 
-  /** Tokens that the engine generated past the claim. */
+  /** Tokens that the engine has generated. */
+  get generatedTokens(): number {
+    return this.#completion();
+  }
+
+  /** Ends the only choice's thought at its limit, whatever is generated past it until `goOn`. */
+  closeThought(limit: number): void {
+    this.#thoughtLimit = limit;
+  }
+
+  /** The engine has stopped. What is read from now on is the answer behind the closed thought. */
+  goOn(): void {
+    this.#pastBudget = Math.max(0, this.#completion() - this.#thoughtLimit);
+    this.#closedThought = Math.min(this.#completion(), this.#thoughtLimit);
+    this.#thoughtLimit = Number.POSITIVE_INFINITY;
+    for (const counts of [...this.#choices, this.#total])
+      Object.assign(counts, { completion: 0, reasoning: 0, reported: false, deltas: 0 });
+  }
+
+  /** Tokens that the engine generated past the claim, or past the budget of a thought. */
   get overrunTokens(): number {
+    return this.#pastBudget + this.#pastClaim();
+  }
+
+  /** Whether the engine has generated more than the claim allows. */
+  get isPastClaim(): boolean {
+    return this.#pastClaim() > 0;
+  }
+
+  #pastClaim(): number {
     return Math.max(0, this.#completion() - this.#maxTokens);
   }
 
   current(): NodeUsage {
-    const completion = Math.min(this.#completion(), this.#maxTokens);
-    const reasoning = Math.max(sum(this.#choices.map((counts) => counts.reasoning)), this.#total.reasoning);
+    const completion = Math.min(this.#completion(), this.#maxTokens, this.#thoughtLimit);
+    const counted = Math.max(sum(this.#choices.map((counts) => counts.reasoning)), this.#total.reasoning);
+    // The engine takes all that follows a closed thought for another.
+    const reasoning = this.#closedThought > 0 ? this.#closedThought : counted;
     return {
       prompt_tokens: this.#prompt,
       cached_tokens: Math.min(this.#cached, this.#prompt),
@@ -114,7 +152,7 @@ export class UsageMeter {
   #completion(): number {
     const countOf = (counts: Counts) => (counts.reported ? counts.completion : counts.deltas);
     const summed = sum(this.#choices.map(countOf));
-    return this.#total.reported ? Math.max(summed, this.#total.completion) : summed;
+    return this.#closedThought + (this.#total.reported ? Math.max(summed, this.#total.completion) : summed);
   }
 
   /** A usable count, or null where the last one stays. */

@@ -10,7 +10,7 @@ export async function wantedAnswer(
   engine: Engine,
   request: GenerateRequest,
   { parsers, modelPath }: { parsers: ParserNames; modelPath: string },
-): Promise<Wanted> {
+): Promise<Omit<Wanted, 'engineBudget'>> {
   const format = answerFormat(request, parsers);
   if (format === null || format.calls === null) return { format, promptIds: null };
   const promptIds = await tokenizePrompt(engine, request, modelPath);

@@ -141,7 +141,7 @@ describe.each(names)('in %s', (dialect) => {
   it.each(SPELLINGS.low)('%s is a share of the answer where a model knows no efforts', async (_, more) => {
     const { response, request, ignored } = await ask('always', form(more));
     expect([response.status, ignored]).toEqual([200, null]);
-    expect(request).toMatchObject({ thinking_budget: 1_000 });
+    expect(request).toMatchObject({ thinking_budget: 1_000, thinking_budget_hint: true });
   });
 
   it.each(SPELLINGS.low)('%s is ignored, and named, by a model that cannot think', async (field, more) => {
@@ -154,6 +154,7 @@ describe.each(names)('in %s', (dialect) => {
   it.each(SPELLINGS.budget)('%s bounds the thought', async (_, more) => {
     const { request, ignored } = await ask('always', form(more));
     expect([request?.thinking_budget, ignored]).toEqual([1_234, null]);
+    expect(request).not.toHaveProperty('thinking_budget_hint');
   });
 
   it.each(SPELLINGS.dollars)('%s becomes the tokens that it pays for', async (_, more) => {
