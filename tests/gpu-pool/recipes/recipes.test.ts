@@ -369,7 +369,7 @@ describe('the agent', () => {
           max_req_input_len: null,
           max_total_num_tokens: null,
           watchdog_timeout: null,
-      enable_strict_thinking: true,
+          enable_strict_thinking: true,
         },
       };
       const revisionSetting = setting(textOf(bundle(built, 'shell'), 'agent.env'), 'TOLLGATE_REVISION');
