@@ -297,6 +297,34 @@ describe('however a text is cut', () => {
     );
   });
 
+  it.each([
+    ['a name longer than any', 'x'.repeat(600)],
+    ['a name that has the end tag', 'x</tool_call>'],
+  ])('a call with %s has one result', (_, name) => {
+    const text = `<tool_call>\n{"name": "${name}", "arguments": {"a": 1}}\n</tool_call> Done.`;
+    const format = { reasoning: null, tools: 'qwen', thinking: false };
+    const whole = parse(format, [text]);
+    expect(parse(format, text.split(''))).toEqual(whole);
+    expect(parse(format, partsOf(text, [100, 300, 550]))).toEqual(whole);
+  });
+
+  it.each([
+    [true, 'reasoning'],
+    [false, 'content'],
+  ])('blanks before a tag are no more than some; more are text: thinking %s', (thinking, kind) => {
+    const format = { reasoning: 'qwen3', tools: null, thinking };
+    for (const [blanks, expected] of [
+      [' '.repeat(64), 'reasoning'],
+      [' '.repeat(65), kind],
+    ] as const) {
+      const text = `${blanks}<think>Hm.`;
+      const whole = parse(format, [text]);
+      expect(parse(format, text.split(''))).toEqual(whole);
+      const field = expected as 'reasoning' | 'content';
+      expect(whole[field]).toBe(blanks.length > 64 ? text : 'Hm.');
+    }
+  });
+
   it('a JSON list of calls has one result', () => {
     const format = { reasoning: 'glm45', tools: 'glm45', thinking: false };
     const text =

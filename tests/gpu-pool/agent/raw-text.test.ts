@@ -218,6 +218,32 @@ describe('an answer in raw text', () => {
     ]);
   });
 
+  it('has the log-probabilities of what is held back, and of markup, with the text that follows', () => {
+    const { chunks } = answerOf(['Hm.', '</th', 'ink>', 'Hi ', '<', 'b>'], { logprobs: true });
+    const seen = chunks.flatMap(({ choices }) =>
+      choices.map(({ delta, logprobs }) => [
+        delta.reasoning_content ?? delta.content,
+        (logprobs as { content: number[] } | undefined)?.content,
+      ]),
+    );
+    expect(seen).toEqual([
+      ['Hm.', [0]],
+      ['Hi', [1, 2, 3]],
+      [' <b>', [4, 5]],
+      [undefined, undefined],
+    ]);
+  });
+
+  it('has its text before the call that follows it, also where the text might have become a stop string', () => {
+    const { chunks } = answerOf([`Hm.</think>Look EN`, CALLS('Köln')], { stop: ['END'] });
+    const kinds = chunks.flatMap(({ choices }) => choices.flatMap(({ delta }) => Object.keys(delta)));
+    expect(kinds.filter((kind, at) => kind !== kinds[at - 1])).toEqual([
+      'reasoning_content',
+      'content',
+      'tool_calls',
+    ]);
+  });
+
   it('that the engine has taken apart after all stays as it is', () => {
     const toolCalls = [{ index: 0, id: 'theirs', function: { name: 'get_weather', arguments: '{}' } }];
     const reader = new StreamReader({
