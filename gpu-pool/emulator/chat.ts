@@ -17,7 +17,7 @@ import { type ChoicePlan, planChoice, type Script } from './plan.ts';
 import { type Asked, queueFull, refuse } from './refuse.ts';
 import type { ReleaseTraits } from './release.ts';
 import { type ChatRequest, type ParsedRequest, parseChatRequest, parseTextRequest } from './request.ts';
-import { schemaFault } from './schema-check.ts';
+import { formatFault } from './schema-check.ts';
 import { TextStreamFormat, textBody } from './text-format.ts';
 import type { TokenPrompts } from './token-prompts.ts';
 import { THINK_END } from './tokenizer.ts';
@@ -85,7 +85,7 @@ async function complete(
   else if (faults.has('answer_in_reasoning')) choices.forEach(loseEndTag);
 
   const { responseFormat } = request;
-  const grammarFault = responseFormat.type === 'json_schema' ? schemaFault(responseFormat.schema) : null;
+  const grammarFault = responseFormat.type === 'json_schema' ? formatFault(responseFormat.schema) : null;
   // The scheduler finds out (grammar_manager.py).
   const failed = { message: `Failed to compile json grammar: ${grammarFault}`, by: 'scheduler' } as const;
   if (grammarFault) return refuse(writer, failed, asked);

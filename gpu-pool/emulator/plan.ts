@@ -134,7 +134,7 @@ function answer(
   const { responseFormat } = request;
   if (responseFormat.type !== 'text') {
     const schema = responseFormat.type === 'json_schema' ? responseFormat.schema : ANY_OBJECT;
-    return tokenize(JSON.stringify(jsonSample(schema, random)));
+    return tokenize(jsonSample(schema, random));
   }
   const count = Math.max(0, lengths.answer - 1);
   return proseTokens(random, { count, opening: 'Here is the answer. ' });
@@ -147,7 +147,16 @@ const ANY_OBJECT = {
 
 function* plannedCalls(tools: ChatRequest['tools'], random: () => number): Generator<PlannedCall> {
   for (const { name, parameters } of tools)
-    yield { name, arguments: jsonSample(parameters ?? { type: 'object' }, random) };
+    yield { name, arguments: argumentsOf(jsonSample(parameters ?? { type: 'object' }, random)) };
+}
+
+/** The arguments as a value, which each family of models writes in its own way. A pattern's text may have broken the JSON. */
+function argumentsOf(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return {};
+  }
 }
 
 /** How many tokens there are up to the one that completes the first stop string, and that string. */

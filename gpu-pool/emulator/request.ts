@@ -3,7 +3,7 @@
  */
 import * as z from 'zod';
 import { pythonFloat } from './python-json.ts';
-import { schemaFault } from './schema-check.ts';
+import { parametersFault } from './schema-check.ts';
 import type { PromptMessage } from './tokenizer.ts';
 
 export interface ChatRequest {
@@ -240,7 +240,7 @@ function validationError(fields: z.infer<typeof Body>, toolChoice: ChatRequest['
     return `Tool '${toolChoice.name}' not found in tools list.`;
   }
   for (const [index, tool] of tools.entries()) {
-    const fault = schemaFault(tool.function.parameters);
+    const fault = parametersFault(tool.function.parameters);
     if (fault) return `Tool ${index} function has invalid 'parameters' schema: ${fault}`;
   }
   if (fields.response_format?.type === 'json_schema' && fields.response_format.json_schema?.schema == null) {

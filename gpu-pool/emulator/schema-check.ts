@@ -1,29 +1,31 @@
-/**
- * The part of a JSON Schema check that matters here: which schemas SGLang refuses, with a message that quotes them
- * (serving_chat.py, `Draft202012Validator.check_schema`; xgrammar for formats of answers).
- */
+/** Which schemas SGLang refuses, with messages that quote them as its own do. */
+import { type SchemaFault, schemaFault } from '../protocol/json-schema/index.ts';
+import { isObject } from '../protocol/json-schema/walk.ts';
 
-const TYPES = ['array', 'boolean', 'integer', 'null', 'number', 'object', 'string'];
-
-/** Python's message of what is invalid in a schema; null: nothing that this check knows. */
-export function schemaFault(schema: unknown): string | null {
-  if (typeof schema !== 'object' || schema === null) return null;
-  const node = schema as Record<string, unknown>;
-  const types = typeof node.type === 'string' ? [node.type] : [];
-  if (types.some((type) => !TYPES.includes(type))) {
-    return `'${types[0]}' is not valid under any of the given schemas\n\nOn schema['type']:\n    '${types[0]}'`;
-  }
-  if (node.required !== undefined && !Array.isArray(node.required)) {
-    return `${JSON.stringify(node.required)} is not of type 'array'\n\nOn schema:\n    ${JSON.stringify(node)}`;
-  }
-  const below = [node.items, ...members(node.properties), ...members(node.anyOf), ...members(node.$defs)];
-  for (const each of below) {
-    const fault = schemaFault(each);
-    if (fault) return fault;
-  }
-  return null;
+/** Of a tool's parameters (serving_chat.py, `Draft202012Validator.check_schema`); null: it takes them. */
+export function parametersFault(schema: unknown): string | null {
+  const fault = schemaFault(schema, 'tool');
+  if (fault === null) return null;
+  const value = reached(schema, fault);
+  const holder = reached(schema, { ...fault, path: fault.path.slice(0, -1) });
+  const name = fault.path.at(-1);
+  return name === 'type'
+    ? `'${value}' is not valid under any of the given schemas\n\nOn schema['type']:\n    '${value}'`
+    : `${JSON.stringify(value)} is not valid: ${fault.message}\n\nOn schema:\n    ${JSON.stringify(holder)}`;
 }
 
-function members(value: unknown): unknown[] {
-  return typeof value === 'object' && value !== null ? Object.values(value) : [];
+/** Of an answer's format (constrained/json_schema_validation.py and xgrammar itself); null: it makes a grammar. */
+export function formatFault(schema: unknown): string | null {
+  const fault = schemaFault(schema, 'format');
+  return fault === null
+    ? null
+    : `JSON Schema at #/${fault.path.join('/')} is not supported by xgrammar: ${JSON.stringify(reached(schema, fault))}`;
+}
+
+function reached(schema: unknown, { path }: SchemaFault): unknown {
+  return path.reduce<unknown>(
+    (node, step) =>
+      Array.isArray(node) ? node[Number(step)] : isObject(node) ? node[String(step)] : undefined,
+    schema,
+  );
 }
