@@ -165,7 +165,7 @@ function createServices(ready: Preflight, settings: Settings, metrics: Metrics):
     random,
     log,
     report: () => ({
-      engine: { healthy: watch.healthy, ...watch.info },
+      engine: { healthy: watch.healthy, deterministic: watch.deterministic, ...watch.info },
       load: watch.load,
       in_flight: activeRequests.size,
       draining: !admission.open,

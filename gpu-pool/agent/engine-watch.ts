@@ -124,6 +124,11 @@ export class EngineWatch {
     return { reasoning, tools };
   }
 
+  /** Whether a seed repeats an answer. */
+  get deterministic(): boolean {
+    return this.#facts.settings.enable_deterministic_inference;
+  }
+
   /** The tokens that the engine has for a prompt and its answer; null: not known. */
   get roomTokens(): number | null {
     return roomTokens(this.#facts.settings);

@@ -254,6 +254,8 @@ export const Heartbeat = z.object({
     version: z.string(),
     model_path: z.string(),
     weight_version: z.string(),
+    /** It runs with deterministic inference, so that a seed repeats an answer. Older agents do not say. */
+    deterministic: z.boolean().optional(),
   }),
   load: NodeLoad,
   /** Requests that the agent itself is working on. */

@@ -3,8 +3,9 @@ import type * as z from 'zod';
 import { findModel, type Model } from '../db/catalogue.ts';
 import { hasBegun, hasEnded, modelEnded, onSale } from '../domain/model-end.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
-import { isServing } from '../domain/node.ts';
+import { isServing, type NodeView } from '../domain/node.ts';
 import { type DatedPrice, priceAt } from '../domain/pricing.ts';
+import { supportedParameters } from '../domain/supported-parameters.ts';
 import { catalogue, poolSnapshot } from '../gateway/model-cache.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 import type { Model as ModelSchema } from './openapi/responses.ts';
@@ -54,12 +55,13 @@ type ModelObject = z.input<typeof ModelSchema>;
 async function describe(c: ApiContext, model: Model, nowMs: number): Promise<ModelObject> {
   const price = priceAt(model.prices, 'standard', nowMs);
   const batch = priceAt(model.prices, 'batch', nowMs);
-  const available = await isServed(c, model.id, nowMs);
+  const serving = await servingNodes(c, model.id, nowMs);
   return {
     id: model.id,
     object: 'model',
     created: Math.floor(createdAtMs(model) / 1_000),
     owned_by: model.profile.owner,
+    supported_parameters: supportedParameters({ profile: model.profile, nodes: serving }),
     tollgate: {
       name: model.name,
       aliases: model.aliases,
@@ -69,7 +71,7 @@ async function describe(c: ApiContext, model: Model, nowMs: number): Promise<Mod
       max_output: model.outputTokensMax,
       pricing: price && pricing(price),
       batch_pricing: batch && pricing(batch),
-      available,
+      available: serving.length > 0,
       ends_at: model.endsAtMs === null ? null : new Date(model.endsAtMs).toISOString(),
       successor: model.successorId,
     },
@@ -86,9 +88,9 @@ function pricing(price: DatedPrice): ModelObject['tollgate']['pricing'] {
   };
 }
 
-/** Whether a node serves the model now. An unreachable Pool counts as no: the catalogue is answered all the same. */
-async function isServed(c: ApiContext, modelId: string, nowMs: number): Promise<boolean> {
+/** The nodes that serve the model now. An unreachable Pool counts as none: the catalogue is answered all the same. */
+async function servingNodes(c: ApiContext, modelId: string, nowMs: number): Promise<readonly NodeView[]> {
   const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
   const pool = await poolSnapshot(c.env, modelId, nowMs, waitUntil).catch(() => null);
-  return pool?.nodes.some(isServing) ?? false;
+  return pool?.nodes.filter(isServing) ?? [];
 }

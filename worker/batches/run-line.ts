@@ -96,7 +96,9 @@ export async function runLine(env: Env, line: LineRequest): Promise<LineOutcome>
   // Until admission returns, the Wallet may have made a hold whose reply was lost.
   let hold: RequestHold = new WalletHold(env, { requestId, accountId: principal.accountId });
   try {
-    const read = await readRequest(env, dialect, { body, headers: new Headers(), tariff: 'batch', nowMs });
+    const read = await readRequest(env, dialect, {
+      ...{ body, headers: new Headers(), tariff: 'batch', nowMs, waitUntil },
+    });
     if (!read.ok) return judge(env, line, read.error);
     const { dialectRequest, model } = read;
     let kept: KeptAnswer | null = null;

@@ -74,6 +74,8 @@ export interface NodeView extends RegisteredNode {
   readonly lastHeartbeatMs: number;
   readonly inFlight: number;
   readonly load: NodeLoad;
+  /** The engine's answers repeat by their seed; absent: they do not. */
+  readonly deterministic?: boolean;
 }
 
 /** The pool of one model at an instant. */
@@ -88,6 +90,7 @@ export interface NodeReport {
   readonly draining: boolean;
   readonly inFlight: number;
   readonly load: NodeLoad;
+  readonly deterministic?: boolean;
 }
 
 /** A node without a heartbeat for so long is silent. Heartbeats come every 2 s, so three in a row were missed. */

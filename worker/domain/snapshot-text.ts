@@ -9,7 +9,7 @@ import type { NodeView, PoolSnapshot } from './node.ts';
  * Version of the row format. Raise it with every change to a row: an older
  * version of the code may have filled the cache.
  */
-export const SNAPSHOT_VERSION = 3;
+export const SNAPSHOT_VERSION = 4;
 
 export function encodeSnapshot({ atMs, nodes }: PoolSnapshot): string {
   return JSON.stringify([SNAPSHOT_VERSION, atMs, nodes.map(toRow)]);
@@ -41,6 +41,7 @@ function toRow({ load, ...node }: NodeView) {
     node.draining,
     node.lastHeartbeatMs,
     node.inFlight,
+    node.deterministic === true ? 1 : 0,
     load.running_requests,
     load.waiting_requests,
     load.waiting_tokens,
@@ -55,7 +56,7 @@ function toRow({ load, ...node }: NodeView) {
 
 function fromRow(row: Row): NodeView {
   const [id, name, modelId, hardware, url, capacity, state, revision, ...rest] = row;
-  const [health, share, weight, draining, lastHeartbeatMs, inFlight, ...load] = rest;
+  const [health, share, weight, draining, lastHeartbeatMs, inFlight, deterministic, ...load] = rest;
   return {
     id,
     name,
@@ -82,5 +83,6 @@ function fromRow(row: Row): NodeView {
       generation_tokens_per_second: load[7],
       cache_hit_rate: load[8],
     },
+    ...(deterministic === 1 ? { deterministic: true } : {}),
   };
 }

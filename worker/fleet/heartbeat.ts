@@ -75,6 +75,7 @@ function reportOf(beat: Heartbeat, node: NodeWithModel): NodeReport {
     draining: beat.draining,
     inFlight: beat.in_flight,
     load: beat.load,
+    ...(beat.engine.deterministic ? { deterministic: true } : {}),
   };
 }
 

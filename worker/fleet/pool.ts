@@ -190,6 +190,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
       lastHeartbeatMs,
       inFlight: report.inFlight,
       load: report.load,
+      ...(report.deterministic ? { deterministic: true } : {}),
     };
   }
 

@@ -78,7 +78,10 @@ async function readAuthorized(
   const current = nowMs - startedMs < SAME_MOMENT_MS ? caller : await identify(c, CAN_INFER, nowMs);
   if (!current.ok) return current;
   const { headers } = c.req.raw;
-  const read = await readRequest(c.env, dialect, { body: body.body, headers, tariff: 'standard', nowMs });
+  const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
+  const read = await readRequest(c.env, dialect, {
+    ...{ body: body.body, headers, tariff: 'standard', nowMs, waitUntil },
+  });
   if (!read.ok) return read;
   return { ...read, principal: current.principal, bytes: body.bytes, nowMs };
 }

@@ -4,11 +4,15 @@
  */
 import { findModel, type Model } from '../db/catalogue.ts';
 import { hasBegun, hasEnded, modelEnded, onSale } from '../domain/model-end.ts';
+import { isServing } from '../domain/node.ts';
+import { repeatsBySeed } from '../domain/supported-parameters.ts';
+import { joinNames } from '../domain/unread-fields.ts';
 import type { Env } from '../env.ts';
 import type { ApiError } from '../http/api-error.ts';
 import type { ChatRequest } from './dialects/chat-request.ts';
 import type { Dialect, DialectModelRequest } from './dialects/dialect.ts';
-import { catalogue } from './model-cache.ts';
+import { catalogue, poolSnapshot } from './model-cache.ts';
+import type { WaitUntil } from './node/pool-snapshots.ts';
 import { forModel } from './rendered.ts';
 import { steered, type Terms } from './steered.ts';
 
@@ -19,11 +23,12 @@ export type ReadRequest =
 export async function readRequest(
   env: Env,
   dialect: Dialect,
-  { body, headers, ...terms }: { body: Record<string, unknown>; headers: Headers } & Terms,
+  options: { body: Record<string, unknown>; headers: Headers; waitUntil: WaitUntil } & Terms,
 ): Promise<ReadRequest> {
-  const read = dialect.read(body, headers);
-  if (!read.ok) return read;
-  const { dialectRequest } = read;
+  const { body, headers, waitUntil, ...terms } = options;
+  const parsed = dialect.read(body, headers);
+  if (!parsed.ok) return parsed;
+  const { dialectRequest } = parsed;
   const { request } = dialectRequest;
   const models = await catalogue(env, terms.nowMs);
   const model = findModel(models, request.model);
@@ -36,11 +41,26 @@ export async function readRequest(
   if (error) return { ok: false, error };
   const wished = steered(request, model, terms);
   if (!wished.ok) return wished;
-  return {
-    ok: true,
-    dialectRequest: { ...dialectRequest, request: forModel(wished.request, model) },
-    model,
-  };
+  const unmet = await withoutEffect(env, request, { modelId: model.id, nowMs: terms.nowMs, waitUntil });
+  const read = { ...wished.request, ignored: joinNames(wished.request.ignored, unmet) };
+  return { ok: true, dialectRequest: { ...dialectRequest, request: forModel(read, model) }, model };
+}
+
+/** The fields that this model's nodes, or the rest of the request, leave without effect. */
+async function withoutEffect(
+  env: Env,
+  { generate: { seed, tools = [], response_format: format } }: ChatRequest,
+  options: { modelId: string; nowMs: number; waitUntil: WaitUntil },
+): Promise<string[]> {
+  const names: string[] = [];
+  if (seed !== undefined) {
+    // The isolate keeps the snapshot, which the request is routed by in a moment.
+    const pool = await poolSnapshot(env, options.modelId, options.nowMs, options.waitUntil).catch(() => null);
+    if (!repeatsBySeed(pool?.nodes.filter(isServing) ?? [])) names.push('seed');
+  }
+  // The grammar of a JSON answer leaves no room for a call.
+  if (tools.length > 0 && format !== undefined && format.type !== 'text') names.push('tools');
+  return names;
 }
 
 /** Log probabilities are refused for reasoning models, as DeepSeek's own API refuses them for `deepseek-reasoner`. */

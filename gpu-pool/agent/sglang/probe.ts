@@ -5,7 +5,7 @@ import { callEngine, type Engine, type EngineFailure } from '../engine-client.ts
 import type { StepLimits } from '../engine-pulse.ts';
 import { ABORT_PATH } from './request.ts';
 
-export type EngineInfo = Omit<Heartbeat['engine'], 'healthy'>;
+export type EngineInfo = Omit<Heartbeat['engine'], 'healthy' | 'deterministic'>;
 
 const INFO_TIMEOUT_MS = 5_000;
 /**
@@ -45,6 +45,8 @@ const Settings = z.object({
   enable_custom_logit_processor: z.boolean().catch(false),
   /** Budgets of thoughts are kept, if the environment has SGLANG_MAX_THINK_TOKENS too, which the engine does not show. */
   enable_strict_thinking: z.boolean().catch(false),
+  /** Without it, a request's seed is ignored. */
+  enable_deterministic_inference: z.boolean().catch(false),
   /** One more than the longest prompt that the scheduler takes, by its context and by its KV cache (tp_worker.py). */
   max_req_input_len: z.int().positive().nullable().catch(null),
   /** Tokens of the KV cache of a rank. */

@@ -360,6 +360,7 @@ describe('the agent', () => {
           ),
           schedule_low_priority_values_first: set.has('--schedule-low-priority-values-first'),
           tool_call_parser: (set.get('--tool-call-parser') as string | undefined) ?? null,
+          enable_deterministic_inference: set.has('--enable-deterministic-inference'),
           log_requests: set.has('--log-requests'),
           crash_dump_folder: (set.get('--crash-dump-folder') as string | undefined) ?? null,
           enable_lmcache: set.has('--enable-lmcache'),

@@ -150,6 +150,10 @@ export const Model = z
     object: z.literal('model'),
     created: Seconds,
     owned_by: z.string(),
+    supported_parameters: z.array(z.string()).meta({
+      description:
+        'the request fields that have an effect with this model, under OpenRouter’s names; `seed` only while every node that serves it repeats answers',
+    }),
     tollgate: z.object({
       name: z.string(),
       aliases: z.array(z.string()),
