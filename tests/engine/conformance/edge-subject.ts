@@ -46,8 +46,8 @@ export interface EdgeSubject {
 export type Account = 'first' | 'second';
 
 const AGENT = fileURLToPath(new URL('../../../gpu-pool/agent/main.ts', import.meta.url));
-/** The canary asks for about two thousand tokens, which a CPU generates in a minute. */
-const CANARY_MS_MAX = 300_000;
+/** The canary asks for about two thousand tokens, which a busy CPU generates in minutes. */
+const CANARY_MS_MAX = 600_000;
 /** Free credit for both accounts, and settings with which everything is settled within seconds. */
 const SETTINGS = {
   TRIAL_GRANT_NANO_USD: '50000000000',

@@ -177,17 +177,18 @@ export const PRODUCT: readonly EdgeAssumption[] = [
   },
   {
     id: 'product/context',
-    says: 'a prompt that is too long for the engine is refused with 400, and nothing is charged',
+    says: 'a prompt that is too long for the engine is refused, and nothing is charged',
     madeBy: ['gpu-pool/agent/context-window.ts'],
     async check({ edge, contextTokens }) {
       const known = edge.settled();
       const words = Math.min(400_000, Math.ceil(contextTokens * 1.2));
-      const { status } = await edge.ask({ messages: question('zq '.repeat(words)), max_tokens: 4 });
+      // After five seconds the status is out, and the refusal stands in the body.
+      const { status, answer } = await edge.ask({ messages: question('zq '.repeat(words)), max_tokens: 4 });
       await eventually(() => edge.settled().size > known.size, 5_000);
       const charged = [...edge.settled().values()]
         .filter(({ request_id: id }) => !known.has(id))
         .reduce((sum, row) => sum + row.charge_nano_usd, 0);
-      return verdict('400, 0 charged', `${status}, ${charged} charged`);
+      return verdict('refused, 0 charged', `${answer.error ? 'refused' : status}, ${charged} charged`);
     },
   },
 ];
