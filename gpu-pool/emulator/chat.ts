@@ -148,7 +148,6 @@ function answerFor(
   const parsers = {
     reasoning: context.reasoningParser !== null && looksForThought(request, context),
     tools: context.toolCallParser !== null,
-    toolsInJson: traits.readsToolsInJson,
     callsNumberedByTool: traits.callsNumberedByTool,
   };
   const options = { request, envelope, writer, cacheReport, traits, parsers };

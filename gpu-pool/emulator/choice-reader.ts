@@ -9,7 +9,6 @@ import { readWhole, type ToolDelta, ToolParser } from './tool-parser.ts';
 export interface Parsers {
   reasoning: boolean;
   tools: boolean;
-  toolsInJson: boolean;
   callsNumberedByTool: boolean;
 }
 
@@ -101,11 +100,7 @@ export function readChoice(
 }
 
 /** See serving_chat.py, `_tool_call_parsing_active`. */
-function readsTools(
-  { tools, toolChoice, responseFormat, callMarkup }: ChatRequest,
-  parsers: Parsers,
-): boolean {
+function readsTools({ tools, toolChoice, callMarkup }: ChatRequest, parsers: Parsers): boolean {
   if (callMarkup !== null) return false;
-  if (responseFormat.type !== 'text' && !parsers.toolsInJson) return false;
   return parsers.tools && tools.length > 0 && toolChoice !== 'none';
 }

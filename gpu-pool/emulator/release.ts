@@ -11,8 +11,6 @@ export interface ReleaseTraits {
   toolCallsNull: boolean;
   /** Definitions of tools reach the prompt as the client wrote them; before, with every field of SGLang's own. */
   toolsAsWritten: boolean;
-  /** The parser of tools reads JSON answers, too, where a request has both. */
-  readsToolsInJson: boolean;
   /** A whole call's `index` is its tool's place among the request's; later, its own among the calls. */
   callsNumberedByTool: boolean;
 }
@@ -25,7 +23,6 @@ export function traitsOf(version: string): ReleaseTraits {
     cachedZero: isLater,
     toolCallsNull: !isLater,
     toolsAsWritten: isLater,
-    readsToolsInJson: !isLater,
     callsNumberedByTool: !isLater,
   };
 }

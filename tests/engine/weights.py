@@ -39,11 +39,14 @@ ADDED = [
 
 THOUGHT = "first the question asks about one number so we check".split()
 ANSWER = "here is my result it comes from both parts".split()
+# No word stands in two of these texts, or one would run into the other.
 # Every token of the longest text lies on this ring, which is almost never left.
 ENDLESS = "round around again onward further still more steps follow without any end".split()
-# No word stands in two of these texts, or one would run into the other.
 # Prompts are made of these and of what is above; anything else is spelled in bytes.
-OTHER = "adding with care which gives exactly seven what holds and then try another way to be sure hello write a poem weather in paris tell me json schema list of words please how are you today long story".split()
+OTHER = (
+    "adding with care which gives exactly seven what holds and then try another way to be sure hello write a poem "
+    "weather in paris tell me json schema list of words please how are you today long story"
+).split()
 
 # The whole vocabulary, its single bytes included; a multiple of 64, because kernels like it.
 VOCABULARY = 1024

@@ -58,15 +58,14 @@ export const SCENARIOS: Record<string, Scenario> = {
   async 'running line is preempted'(target) {
     const running = [long(target, { ...COUNTED, priority: 0 }), long(target, { ...COUNTED, priority: 0 })];
     await Promise.all(running.map((each) => each.frames(FRAMES)));
-    let hasEnded = false;
-    const higher = long(target, { priority: 10 });
-    void higher.answer.then(() => {
-      hasEnded = true;
-    });
+    const higher = long(target, { ...COUNTED, priority: 10 });
     await waitFor(target, { running: 2, waiting: 1 });
-    const { status } = await short(target, { priority: 11 }).answer;
-    const isFirst = !hasEnded;
-    await leaveAll(target, [...running, higher]);
+    const muchHigher = long(target, { ...COUNTED, priority: 11 });
+    await muchHigher.frames(FRAMES);
+    // It keeps its place, so the other cannot have had one before, either.
+    const isFirst = higher.seen().length === 0;
+    await leaveAll(target, [...running, higher, muchHigher]);
+    const { status } = await muchHigher.answer;
     return { status, isFirst };
   },
 
