@@ -39,12 +39,16 @@ function fromCode(status: number): RequestError {
 
 /** The fields to check in a request that the engine refused, of those that it has: the end of a sentence, after a colon. */
 export function whatToCheck(request: GenerateRequest): string {
-  const { tools = [], response_format: format, messages = [] } = request;
+  const { tools = [], response_format: format, messages } = request;
   const checks = ['the prompt and max_tokens together fit the model’s context length'];
-  if (tools.length > 0 || format?.type === 'json_schema')
-    checks.push('the schemas of tools and of the answer’s format are valid JSON Schema');
-  if (messages.some((message) => message.role === 'assistant' && message.tool_calls !== undefined))
-    checks.push('the arguments of earlier tool calls are JSON objects');
+  // The edge has refused what SGLang 0.5.23 refuses; an older engine takes some schemas less.
+  const held = [
+    ...(tools.some((tool) => tool.function.strict) ? ['`tools`'] : []),
+    ...(format?.type === 'json_schema' ? ['the answer’s format'] : []),
+  ];
+  if (held.length > 0) checks.push(`the schemas of ${held.join(' and of ')} use plain keywords and patterns`);
+  if (messages !== undefined)
+    checks.push('the messages come in an order that the model’s chat template takes');
   return `check that ${checks.join(', and that ')}.`;
 }
 

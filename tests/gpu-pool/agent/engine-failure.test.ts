@@ -20,6 +20,8 @@ const json =
 const FUNCTION = { name: 'f', arguments: '{}' };
 const CALL = { id: 'c', type: 'function', function: FUNCTION };
 const TOOL = { type: 'function', function: { name: 'f', parameters: {} } };
+const STRICT = { type: 'function', function: { name: 'f', parameters: {}, strict: true } };
+const FORMAT = { type: 'json_schema', json_schema: { name: 'a', schema: {} } };
 
 /** Words that any matcher knows, the engine's own phrases among them, as a client can write them. */
 const WORDS = [
@@ -155,12 +157,16 @@ describe('before the first token', () => {
   });
 
   it.each([
-    [{}, /^check that the prompt and max_tokens together fit the model’s context length\.$/],
-    [{ tools: [TOOL] }, /context length, and that the schemas of tools/],
     [
-      { messages: [{ role: 'assistant', content: null, tool_calls: [CALL] }] },
-      /and that the arguments of earlier tool calls are JSON objects\.$/,
+      {},
+      /^check that the prompt and max_tokens together fit the model’s context length, and that the messages come/,
     ],
+    // Calls of a tool that is not strict are held to no grammar, and the edge has checked its schema.
+    [{ tools: [TOOL] }, /^(?!.*`tools`)/],
+    [{ tools: [STRICT] }, /and that the schemas of `tools` use/],
+    [{ response_format: FORMAT }, /and that the schemas of the answer’s format use/],
+    [{ tools: [STRICT], response_format: FORMAT }, /the schemas of `tools` and of the answer’s format use/],
+    [{ messages: [{ role: 'assistant', content: null, tool_calls: [CALL] }] }, /^(?!.*arguments)/],
   ])('says what to check when the engine refuses a request', async (more, message) => {
     const { agent, edge, engine } = await setUp();
     engine.onChat = json(400, flat(400));
