@@ -42,10 +42,8 @@ async function answerOf(parsers: { reasoning: string; tools: string }, fields: o
   });
   const modelPath = 'deepseek-ai/DeepSeek-R1-0528';
   const wanted = await wantedAnswer(engine, request, { parsers, modelPath });
-  const claims = { sub: 'acc', jti: 'req_1', model: 'm', max_tokens: 2_000 };
-  const { path, body } = toEngineRequest(request, { claims, modelPath, wanted } as Parameters<
-    typeof toEngineRequest
-  >[1]);
+  const asked = { rid: 'req_1', modelPath, wanted: { ...wanted, engineBudget: null } };
+  const { path, body } = toEngineRequest(request, asked);
   const response = await fetch(`${emulator.url}${path}`, { method: 'POST', body: JSON.stringify(body) });
   const reader = new StreamReader({
     choices: 1,
