@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { DRAIN_DEADLINE_MS } from '../../../gpu-pool/agent/agent.ts';
+import { longestPrompt } from '../../../gpu-pool/agent/context-window.ts';
 import { leftToEngine } from '../../../gpu-pool/agent/parse/formats.ts';
 import { findFaults } from '../../../gpu-pool/agent/sglang/faults.ts';
 import { findWarnings } from '../../../gpu-pool/agent/sglang/warnings.ts';
@@ -376,6 +377,7 @@ describe('the agent', () => {
       };
       const revisionSetting = setting(textOf(bundle(built, 'shell'), 'agent.env'), 'TOLLGATE_REVISION');
       expect(revisionSetting).toBe(revision);
+      const profile = shippedProfile(model);
       // No flag of a recipe can teach the agent the markup of another family.
       const { reasoning_parser: reasoning, tool_call_parser: tools } = facts.settings;
       const left = leftToEngine({ reasoning, tools });
@@ -384,8 +386,9 @@ describe('the agent', () => {
       expect(
         findFaults(facts, {
           revision: revisionSetting,
-          contextTokens: 131_072,
-          profile: shippedProfile(model),
+          // The weights' own context has to hold an answer, too.
+          contextTokens: Math.min(131_072, longestPrompt(profile?.contextLength ?? Number.POSITIVE_INFINITY)),
+          profile,
         }),
       ).toEqual([]);
     }
