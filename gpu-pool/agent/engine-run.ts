@@ -205,7 +205,8 @@ export class EngineRun {
     const { format } = wanted;
     const budget = thoughtBudget(request, { format, engineKeeps: watch.keepsThoughtBudgets });
     if (budget !== null && isRequestError(budget)) return budget;
-    const engineBudget = budget?.keeper === 'engine' ? budget.tokens : null;
+    // The engine counts the tag that closes the thought beside its budget, and bills it as reasoning.
+    const engineBudget = budget?.keeper === 'engine' ? Math.max(1, budget.tokens - 1) : null;
     return {
       request: { ...request, max_tokens: fitted.maxTokens },
       wanted: { ...wanted, engineBudget },

@@ -127,9 +127,9 @@ describe('an agent in front of an engine with budgets', () => {
     const { ask, asked, logs } = await setUp({ strictThinking: 'with_variable' });
     const { chunks, usage } = await ask(more);
     expect(asked()).toHaveLength(1);
-    expect(asked()[0]).toMatchObject({ custom_params: { thinking_budget: 20 } });
-    // The engine counts the tag that closes the thought.
-    expect(usage?.reasoning_tokens).toBe(21);
+    expect(asked()[0]).toMatchObject({ custom_params: { thinking_budget: 19 } });
+    // The tag that closes the thought is one of them.
+    expect(usage?.reasoning_tokens).toBe(20);
     expect(textOf(chunks)).not.toBe('');
     expect(logs).not.toContain('thinking_budget_ignored');
   });
