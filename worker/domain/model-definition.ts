@@ -97,11 +97,17 @@ export function formerAliases(
   return [...all].filter(([name]) => !kept.has(name)).map(([, alias]) => alias);
 }
 
-/** The profile that a text holds, or the fields in which it is none. */
+/** A wrong field of a profile by its path, such as `thinking.mode`, and what is wrong; without a path the text is no JSON. */
+export interface ProfileFault {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** The profile that a text holds, or the fields in which it is none. @param messages zod's, in another language */
 export function parseProfile(
   text: string,
   messages?: Parameters<typeof ModelProfile.safeParse>[1],
-): { ok: true; profile: ModelProfile } | { ok: false; faults: { path: string; message: string }[] } {
+): { ok: true; profile: ModelProfile } | { ok: false; faults: ProfileFault[] } {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -491,6 +491,28 @@ export const fr: Messages = {
     successor_ends_first: 'Ce modèle ne finit pas plus tard. Choisissez-en un autre.',
     end_unconfirmed: 'Saisissez l’identifiant du modèle.',
     too_many: 'Le nombre maximal est atteint.',
+    model_id: 'Utilisez 1 à 64 minuscules, chiffres, points, tirets ou tirets bas.',
+    model_aliases: 'Saisissez au plus 16 noms faits de lettres, de chiffres et de . _ - / : seulement.',
+    model_paths: 'Saisissez 1 à 16 chemins faits de lettres, de chiffres et de . _ - / : @ seulement.',
+    profile: 'Ces champs du profil ne sont pas valides :',
+    alias_repeated:
+      'Un nom figure deux fois, ou est l’identifiant du modèle. Les majuscules ne distinguent pas les noms.',
+    path_repeated: 'Un chemin figure deux fois.',
+    output_above_context: 'C’est plus que le contexte, que la demande et la réponse se partagent.',
+    default_above_max: 'C’est plus que le maximum d’une réponse.',
+    context_above_weights: 'C’est plus que ce que permettent les poids (contextLength dans le profil).',
+    profile_too_large: 'Un profil peut avoir 12 Kio.',
+    too_many_models: 'Il y a déjà 500 modèles, le maximum.',
+    model_id_taken: 'C’est l’identifiant ou l’alias d’un autre modèle, ou c’en était un alias.',
+    model_alias_taken:
+      'L’un de ces noms est l’identifiant ou l’alias d’un autre modèle, ou en était un alias pendant sa vente.',
+    too_many_former_aliases: 'Un modèle vendu garde les alias qu’il abandonne, 64 au plus.',
+    model_weights_fixed:
+      'Dépôt, commit et révision sont définitifs dès qu’un modèle a un tarif. Ajoutez d’autres poids comme un modèle à part.',
+    model_in_use:
+      'Ce modèle a un tarif, un nœud, un jeton d’inscription ou une fin annoncée : il ne peut pas être supprimé.',
+    model_changed: 'Un autre exploitant a modifié les modèles en même temps. Vérifiez, puis réessayez.',
+    model_not_found: 'Ce modèle n’existe plus.',
     price_too_soon:
       'Choisissez une heure au moins une minute plus tard, pour que chaque point d’accès ait le tarif à temps.',
     price_window_batch: 'Un tarif par lots n’a pas d’heures : il s’applique toute la journée.',

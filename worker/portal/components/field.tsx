@@ -42,6 +42,27 @@ export function TextField(
   );
 }
 
+/** Several lines of text; `isCode`: in a font of equal widths, and without the browser's corrections. */
+export function AreaField(props: FieldProps & { rows: number; isCode?: boolean }) {
+  const { name, rows, isCode, typed, faults } = props;
+  return (
+    <Labelled {...props}>
+      <textarea
+        id={name}
+        name={name}
+        rows={rows}
+        spellcheck={isCode ? false : undefined}
+        autocomplete="off"
+        aria-invalid={faults?.[name] ? 'true' : undefined}
+        aria-describedby={describedBy(props)}
+        class={`textarea w-full ${isCode ? 'font-mono text-sm' : ''} ${faults?.[name] ? 'textarea-error' : ''}`}
+      >
+        {typed?.[name] ?? ''}
+      </textarea>
+    </Labelled>
+  );
+}
+
 export function SelectField(
   props: FieldProps & { options: readonly (readonly [value: string, text: string])[]; value?: string },
 ) {

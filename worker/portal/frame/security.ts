@@ -13,8 +13,8 @@ import { TURNSTILE_ORIGIN } from '../../identity/turnstile.ts';
 import type { PortalEnv } from './context.ts';
 import { problemPage } from './problem.tsx';
 
-/** The largest form body. The portal's longest form takes under 1 KiB; the rest is room for text pasted by mistake. */
-const FORM_BYTES_MAX = 16_384;
+/** The largest form body. The longest is a model's, with a profile of up to 12 KiB, which can be thrice as long when encoded. */
+const FORM_BYTES_MAX = 49_152;
 
 /**
  * Sets a page's security headers. Most pages forbid every script and allow only our own style sheet, so that an

@@ -15,6 +15,7 @@ export async function operatorNav(c: PortalContext, here: string) {
   };
   const links = [
     ['/operator/pool', names.pool],
+    ['/operator/models', names.models],
     ['/operator/prices', names.prices],
     ['/operator/comparison', names.comparison],
     ['/operator/promo-codes', names.promoCodes],
