@@ -46,7 +46,7 @@ Tollgate is running with ${nodes.length} nodes, for DeepSeek-R1, DeepSeek-V3 and
     curl ${baseUrl}/v1/chat/completions \\
       -H "Authorization: Bearer ${apiKey}" \\
       -H "Content-Type: application/json" \\
-      -d '{"model": "deepseek-reasoner", "stream": true, "messages": [{"role": "user", "content": "How many primes are below 100?"}]}'
+      -d '{"model": "deepseek-r1-0528", "stream": true, "messages": [{"role": "user", "content": "How many primes are below 100?"}]}'
 
   API key    ${apiKey}
   Portal     ${baseUrl}/sign-in   ${portal.email}   ${portal.password}

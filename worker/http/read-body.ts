@@ -75,9 +75,7 @@ function parseObject(bytes: Uint8Array): ReadBody {
     return invalidJson('The request body is not valid JSON. Check for a missing quote, comma or bracket.');
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    return invalidJson(
-      'The request body must be a JSON object, such as {"model": "deepseek-reasoner", "messages": […]}.',
-    );
+    return invalidJson('The request body must be a JSON object, such as {"model": "…", "messages": […]}.');
   }
   return { ok: true, body: body as Record<string, unknown>, bytes };
 }

@@ -68,7 +68,7 @@ it('are all served', async () => {
   const catalogue = await loadCatalogue(database(env));
   const served = new Set(ALL_NODES.map(({ model }) => model));
   const named = [
-    ...examplesIn(openApiDocument('https://tollgate.test'), '#'),
+    ...examplesIn(openApiDocument('https://tollgate.test', 'deepseek-r1-0528'), '#'),
     ...Object.entries(PAGES).flatMap(namedIn),
   ];
   // The document has an example for each route that generates, and docs/api.md one for each client.

@@ -21,7 +21,7 @@ interface Operation {
   responses: Record<string, { content?: Record<string, { schema: Schema }> }>;
   security: Record<string, string[]>[];
 }
-const document = openApiDocument('https://tollgate.test') as unknown as {
+const document = openApiDocument('https://tollgate.test', 'deepseek-r1-0528') as unknown as {
   paths: Record<string, Record<string, Operation>>;
   components: Schema;
 };

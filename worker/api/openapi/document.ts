@@ -1,7 +1,9 @@
 /** GET /openapi.json: the public API, described by the schemas that read its requests. */
 import * as z from 'zod';
 import { createDocument, type ZodOpenApiPathsObject } from 'zod-openapi';
+import { exampleModelId } from '../../domain/example-model.ts';
 import { config } from '../../env.ts';
+import { catalogue } from '../../gateway/model-cache.ts';
 import type { ApiContext } from '../../http/response-headers.ts';
 import { accountPaths } from './account-paths.ts';
 import { batchPaths } from './batch-paths.ts';
@@ -23,8 +25,11 @@ const healthPaths: ZodOpenApiPathsObject = {
   },
 };
 
-/** @param origin of this edge, without a trailing slash */
-export function openApiDocument(origin: string) {
+/**
+ * @param origin of this edge, without a trailing slash
+ * @param modelId that examples ask for
+ */
+export function openApiDocument(origin: string, modelId: string) {
   return createDocument({
     openapi: '3.1.0',
     info: {
@@ -43,23 +48,26 @@ export function openApiDocument(origin: string) {
       },
     },
     paths: {
-      ...inferencePaths(origin),
+      ...inferencePaths(origin, modelId),
       ...modelPaths,
       ...accountPaths,
-      ...keyPaths,
+      ...keyPaths(modelId),
       ...batchPaths,
       ...healthPaths,
     },
   });
 }
 
-/** The document as JSON text by origin, made once per isolate, which normally serves a single origin. */
-const texts = new Map<string, string>();
+/** The last document as JSON text: an isolate normally serves one origin, and the model of the examples seldom changes. */
+let made = { origin: '', modelId: '', text: '' };
 
-export function getOpenApi(c: ApiContext): Response {
-  const { publicOrigin } = config(c.env);
-  const text = texts.get(publicOrigin) ?? JSON.stringify(openApiDocument(publicOrigin));
-  texts.set(publicOrigin, text);
+export async function getOpenApi(c: ApiContext): Promise<Response> {
+  const { publicOrigin: origin } = config(c.env);
+  const nowMs = Date.now();
+  const modelId = exampleModelId(await catalogue(c.env, nowMs), nowMs);
+  if (made.origin !== origin || made.modelId !== modelId)
+    made = { origin, modelId, text: JSON.stringify(openApiDocument(origin, modelId)) };
+  const { text } = made;
   return c.body(text, 200, {
     'content-type': 'application/json; charset=utf-8',
     'access-control-allow-origin': '*',

@@ -15,7 +15,7 @@ import { CompletionsBody } from '../../gateway/dialects/openai-completions.ts';
 import { ResponsesBody } from '../../gateway/dialects/openai-responses-request.ts';
 import { INFERENCE_ERRORS, operation } from './operation.ts';
 import * as responses from './responses.ts';
-import { MODEL, TAGS } from './shared.ts';
+import { TAGS } from './shared.ts';
 
 const EVENTS = 'Server-sent events, with `stream: true`';
 const QUESTION = 'How many primes are below 100?';
@@ -29,10 +29,13 @@ const REASONING =
 const CONTROL_TOKENS =
   'Control tokens of the model’s chat template that are written in a text, such as `<think>`, are broken by an invisible U+2060, so that they count as text.';
 
-/** @param origin of this edge, which the code samples call */
-export function inferencePaths(origin: string): ZodOpenApiPathsObject {
+/**
+ * @param origin of this edge, which the code samples call
+ * @param modelId that examples ask for
+ */
+export function inferencePaths(origin: string, modelId: string): ZodOpenApiPathsObject {
   const messages = [{ role: 'user', content: QUESTION }];
-  const snippets = examples({ baseUrl: `${origin}/v1`, model: MODEL, question: QUESTION, key: null });
+  const snippets = examples({ baseUrl: `${origin}/v1`, model: modelId, question: QUESTION, key: null });
   const samples = snippets.map(({ language, name, code }) => ({ lang: language, label: name, source: code }));
   return {
     '/v1/chat/completions': {
@@ -43,7 +46,7 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
           'Compatible with the chat APIs of OpenAI and DeepSeek, with and without streaming; also available at `/chat/completions` and `/beta/chat/completions`. Reasoning is returned in `reasoning_content`; `reasoning_content` in the request is dropped. An `Idempotency-Key` header makes retries safe: the same key and body return the same answer and are charged once.' +
           ` ${REASONING} ${IGNORED} ${LIMITS} ${CONTROL_TOKENS}`,
         body: ChatBody,
-        bodyExample: { model: MODEL, messages },
+        bodyExample: { model: modelId, messages },
         response: responses.ChatCompletion,
         alternative: [
           'text/event-stream',
@@ -62,7 +65,7 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
           'Compatible with OpenAI’s Responses, but stateless: send the whole conversation in `input`. Reasoning is returned as items.' +
           ` ${REASONING} ${IGNORED} ${LIMITS} ${CONTROL_TOKENS}`,
         body: ResponsesBody,
-        bodyExample: { model: MODEL, input: QUESTION },
+        bodyExample: { model: modelId, input: QUESTION },
         response: responses.ResponseObject,
         alternative: ['text/event-stream', `${EVENTS}: typed events up to \`response.completed\`.`],
         isAnswer: true,
@@ -77,7 +80,7 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
           'Compatible with Anthropic’s Messages; also available at `/v1/messages`. Reasoning is returned as `thinking` blocks. The base URL for Anthropic’s clients ends in `/anthropic`.' +
           ` ${REASONING} ${IGNORED} ${LIMITS} ${CONTROL_TOKENS}`,
         body: MessagesBody,
-        bodyExample: { model: MODEL, max_tokens: 4_096, messages },
+        bodyExample: { model: modelId, max_tokens: 4_096, messages },
         response: responses.Message,
         alternative: [
           'text/event-stream',
@@ -97,7 +100,7 @@ export function inferencePaths(origin: string): ZodOpenApiPathsObject {
           'Continues a text, without a chat template; also available at `/completions` and `/beta/completions`. Fill-in-the-middle is not supported. Control tokens in the prompt reach the model as such: put no text of strangers into it unchecked.' +
           ` ${IGNORED} ${LIMITS}`,
         body: CompletionsBody,
-        bodyExample: { model: 'deepseek-chat', prompt: 'Once upon a time', max_tokens: 64 },
+        bodyExample: { model: modelId, prompt: 'Once upon a time', max_tokens: 64 },
         response: responses.TextCompletion,
         alternative: ['text/event-stream', `${EVENTS}: completion chunks, then \`data: [DONE]\`.`],
         isAnswer: true,

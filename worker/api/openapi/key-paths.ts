@@ -5,11 +5,12 @@ import { PageQuery } from '../page-query.ts';
 import { TokenBody } from '../tokens.ts';
 import { operation } from './operation.ts';
 import * as responses from './responses.ts';
-import { BODY_ERRORS, COUNTED_ERRORS, idParameter, MODEL, READ_ERRORS, TAGS } from './shared.ts';
+import { BODY_ERRORS, COUNTED_ERRORS, idParameter, READ_ERRORS, TAGS } from './shared.ts';
 
 const KEY_ID = idParameter('`key_…`');
 
-export const keyPaths: ZodOpenApiPathsObject = {
+/** @param modelId that examples ask for */
+export const keyPaths = (modelId: string): ZodOpenApiPathsObject => ({
   '/v1/keys': {
     get: operation({
       tag: TAGS.keys,
@@ -80,9 +81,9 @@ export const keyPaths: ZodOpenApiPathsObject = {
       description:
         'A JWT that can only be used for inference, spends at most its cap, and expires by itself or with its key. Browsers can use it from any origin.',
       body: TokenBody,
-      bodyExample: { cap: '0.10', expires_in: 600, models: [MODEL] },
+      bodyExample: { cap: '0.10', expires_in: 600, models: [modelId] },
       response: responses.Token,
       errors: BODY_ERRORS,
     }),
   },
-};
+});

@@ -11,9 +11,6 @@ export const TAGS = {
   service: 'Service',
 } as const;
 
-/** The model of every example. */
-export const MODEL = 'deepseek-reasoner';
-
 /** Errors of a route that needs a key and reads: 400 when two headers hold different keys. */
 export const READ_ERRORS = [400, 401, 403] as const satisfies ErrorStatus[];
 /** Errors of a route whose calls are counted under a rate limit: every write, and costly reads. */

@@ -2,9 +2,11 @@
 import { Hono } from 'hono';
 import { fileContent } from '../../batches/file-content.ts';
 import { type BatchRow, findBatch, isUnfinished, listBatches } from '../../db/batches.ts';
+import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { findFile } from '../../db/files.ts';
 import { listKeys } from '../../db/keys.ts';
+import { exampleModelId } from '../../domain/example-model.ts';
 import { isId } from '../../domain/ids.ts';
 import { nanoUsd } from '../../domain/money.ts';
 import { isRoleAllowed } from '../../domain/team.ts';
@@ -243,23 +245,24 @@ function Downloads({ c, row }: { c: PortalContext; row: BatchRow }) {
   );
 }
 
-function Empty({ c }: { c: PortalContext }) {
+async function Empty({ c }: { c: PortalContext }) {
   const { t } = words(c);
+  const modelId = exampleModelId(await loadCatalogue(database(c.env)), Date.now());
   return (
     <div class="panel px-6 py-8">
       <h2 class="mb-1">{t.batches.emptyTitle}</h2>
       <p class="mb-4 max-w-xl">{t.batches.empty}</p>
       <pre class="snippet" tabindex={0}>
-        {example(config(c.env).publicOrigin)}
+        {example(config(c.env).publicOrigin, modelId)}
       </pre>
     </div>
   );
 }
 
 /** Shell commands that upload a file of requests and start a batch. */
-function example(origin: string): string {
+function example(origin: string, modelId: string): string {
   return `cat > lines.jsonl <<'END'
-{"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "deepseek-reasoner", "messages": [{"role": "user", "content": "How many primes are below 100?"}]}}
+{"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "${modelId}", "messages": [{"role": "user", "content": "How many primes are below 100?"}]}}
 END
 curl ${origin}/v1/files -H "Authorization: Bearer $TOLLGATE_API_KEY" -F purpose=batch -F file=@lines.jsonl
 curl ${origin}/v1/batches -H "Authorization: Bearer $TOLLGATE_API_KEY" -H "Content-Type: application/json" \\

@@ -1,10 +1,12 @@
 /** Start: sample requests with the new key filled in, and a tick as soon as the first request has arrived. */
 import { Hono } from 'hono';
 import { html } from 'hono/html';
+import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { type ApiKeyRow, listKeys } from '../../db/keys.ts';
 import { firstRequestAtMs } from '../../db/usage.ts';
 import { maskedApiKey } from '../../domain/api-key.ts';
+import { exampleModelId } from '../../domain/example-model.ts';
 import { config } from '../../env.ts';
 import { examples } from '../../examples/examples.ts';
 import { ShownSecret } from '../components/shown-secret.tsx';
@@ -15,7 +17,6 @@ import { page } from '../frame/layout.tsx';
 import { takeSecret } from '../frame/shown-once.ts';
 import { keyState } from './key-state.ts';
 
-const MODEL = 'deepseek-reasoner';
 /** Reload interval of the tick. Usage reaches D1 within a second of a request's end, so the tick appears within five. */
 const TICK_REFRESH_S = 3;
 
@@ -27,7 +28,9 @@ startPage.get('/', async (c) => {
   const { t } = words(c);
   const accountId = c.get('accountId');
   const secret = await takeSecret(c, { kind: 'api_key', subject: accountId });
-  const keys = await listKeys(database(c.env), accountId);
+  const db = database(c.env);
+  const [keys, models] = await Promise.all([listKeys(db, accountId), loadCatalogue(db)]);
+  const modelId = exampleModelId(models, Date.now());
   const mine = keys.find((key) => isUsableBy(key, c.get('person')!.id, Date.now()));
   const baseUrl = `${config(c.env).publicOrigin}/v1`;
   return page(
@@ -42,7 +45,7 @@ startPage.get('/', async (c) => {
           {secret && <ShownSecret title={t.start.keyTitle} text={secret.text} note={t.start.keyOnce} />}
           {!secret && mine && <p class="mb-6">{t.start.keyElsewhere(maskedApiKey(mine.lastFour))}</p>}
           {!secret && !mine && <NoKey c={c} />}
-          <Snippets c={c} baseUrl={baseUrl} apiKey={secret?.text ?? null} />
+          <Snippets c={c} baseUrl={baseUrl} modelId={modelId} apiKey={secret?.text ?? null} />
         </div>
         <aside class="grid content-start gap-6">
           <section aria-labelledby="tick">
@@ -58,7 +61,7 @@ startPage.get('/', async (c) => {
             </div>
             <div>
               <dt class="muted">{t.start.model}</dt>
-              <dd class="font-mono select-all">{MODEL}</dd>
+              <dd class="font-mono select-all">{modelId}</dd>
             </div>
           </dl>
         </aside>
@@ -127,9 +130,10 @@ startPage.get('/first-request', async (c) => {
   return response;
 });
 
-function Snippets({ c, baseUrl, apiKey }: { c: PortalContext; baseUrl: string; apiKey: string | null }) {
+function Snippets(props: { c: PortalContext; baseUrl: string; modelId: string; apiKey: string | null }) {
+  const { c, baseUrl, modelId, apiKey } = props;
   const { t } = words(c);
-  const snippets = examples({ baseUrl, model: MODEL, question: t.start.question, key: apiKey });
+  const snippets = examples({ baseUrl, model: modelId, question: t.start.question, key: apiKey });
   return (
     <section aria-labelledby="snippets">
       <h2 id="snippets" class="sr-only">

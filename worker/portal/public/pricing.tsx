@@ -12,6 +12,7 @@ import {
   type TariffPrices,
   type Workload,
 } from '../../domain/estimate.ts';
+import { exampleModelId } from '../../domain/example-model.ts';
 import { onSale } from '../../domain/model-end.ts';
 import type { PriceKind } from '../../domain/price-change.ts';
 import type { DatedPrice } from '../../domain/pricing.ts';
@@ -37,7 +38,6 @@ const WorkloadFields = (marks: NumberMarks) =>
 
 /** Initial values: the workload of a small product with a chat on a reasoning model. */
 const DEFAULTS: Typed = {
-  model: 'deepseek-r1-0528',
   requestsPerDay: '1000',
   promptTokens: '1500',
   cachedPercent: '50',
@@ -54,7 +54,7 @@ pricingPage.get('/', async (c) => {
   const [models, others] = await Promise.all([loadCatalogue(db), loadReferencePrices(db)]);
   const nowMs = Date.now();
   const catalogue = onSale(models, nowMs);
-  const typed: Typed = { ...DEFAULTS, ...c.req.query() };
+  const typed: Typed = { ...DEFAULTS, model: exampleModelId(catalogue, nowMs), ...c.req.query() };
   const read = readFields(c, typed, WorkloadFields);
   const model = catalogue.find(({ id }) => id === typed.model) ?? catalogue[0];
   const tariffs = model && tariffsOf(model, nowMs);
