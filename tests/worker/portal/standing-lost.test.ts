@@ -4,11 +4,16 @@
  */
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { createKey } from '../../../worker/db/keys.ts';
 import { insertNotice } from '../../../worker/db/notices.ts';
+import { mayStillRead } from '../../../worker/db/standing.ts';
 import { newId } from '../../../worker/domain/ids.ts';
+import { config } from '../../../worker/env.ts';
 import app from '../../../worker/index.ts';
 import { addEndpoint } from '../../../worker/notifications/webhook/endpoints.ts';
 import { portal } from '../../../worker/portal/index.tsx';
+import { pepperKey } from '../../../worker/tokens/pepper.ts';
+import { Customer } from '../gateway/client.ts';
 import { db, LOW_BALANCE, receiverUrl, TaskHarness } from '../notifications/fixtures.ts';
 import { received } from '../notifications/receiver.ts';
 import { Browser, bindings, newEmail, ORIGIN, PASSWORD } from './browser.ts';
@@ -415,6 +420,35 @@ it('a webhook is not added for a person who has lost the right since the page ch
   expect(await addEndpoint(bindings, request)).toEqual({ ok: false, fault: 'not_allowed' });
   await setRole('owner');
   expect(await addEndpoint(bindings, request)).toMatchObject({ ok: true });
+});
+
+it('a session that has expired gives no right any more, to the millisecond', async () => {
+  const owner = new Browser();
+  const { email } = await owner.signUpConfirmed('Olga');
+  const session = (await bindings.DB.prepare(
+    `SELECT s.id AS sessionId, s.person_id AS personId, s.expires_at AS endsMs, m.account_id AS accountId
+      FROM person_session s JOIN person p ON p.id = s.person_id JOIN member m ON m.person_id = p.id WHERE p.email = ?`,
+  )
+    .bind(email)
+    .first<{ sessionId: string; personId: string; endsMs: number; accountId: string }>())!;
+  const mayRead = (nowMs: number) => mayStillRead(db, { ...session, area: 'usage', nowMs });
+  expect([await mayRead(session.endsMs - 1), await mayRead(session.endsMs)]).toEqual([true, false]);
+});
+
+it('a management key that was revoked, or has expired, since it was checked makes no key', async () => {
+  const { accountId } = await Customer.withCredit();
+  const pepper = await pepperKey(config(bindings));
+  const nowMs = Date.now();
+  const manager = await createKey(db, pepper, { accountId, name: 'm', scope: 'management', nowMs });
+  const make = () => createKey(db, pepper, { accountId, name: 'made', nowMs }, manager.row.id);
+  const set = (column: string, value: number | null) =>
+    bindings.DB.prepare(`UPDATE api_key SET ${column} = ? WHERE id = ?`).bind(value, manager.row.id).run();
+  expect(await make()).not.toBeNull();
+  await set('revoked_at_ms', nowMs);
+  expect(await make()).toBeNull();
+  await set('revoked_at_ms', null);
+  await set('expires_at_ms', nowMs);
+  expect(await make()).toBeNull();
 });
 
 it('a founder who was removed does not become an owner again by coming back', async () => {
