@@ -1,6 +1,6 @@
 /** The announced ends of models, and the accounts that are told of them. */
 import { and, asc, eq, gt, gte, isNotNull, isNull, lte, ne, or, sql } from 'drizzle-orm';
-import type { EndingModel, HourOfUse, ModelEnd, ModelEndStage } from '../domain/model-end.ts';
+import type { EndingModel, HourOfUse, ModelEnd } from '../domain/model-end.ts';
 import { type AuditEntry, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
 import { model, modelEndRun, notice, usageHour } from './schema.ts';
@@ -8,8 +8,8 @@ import { model, modelEndRun, notice, usageHour } from './schema.ts';
 export type ModelEndRun = typeof modelEndRun.$inferSelect;
 
 /**
- * Announces an end, or moves it to a later time; unless another operator has just set one that is later still. What was to
- * be told of an earlier end is told no more.
+ * Announces an end, or moves it to a later time; unless another operator has just set one that is later still. Nothing more
+ * is told of another end, nor of a withdrawal of this one, whose stages then begin anew.
  * @returns whether it was set
  */
 export async function setModelEnd(
@@ -31,9 +31,14 @@ export async function setModelEnd(
       .returning({ id: model.id }),
     addAuditIfChanged(db, entry),
     db
-      .update(modelEndRun)
-      .set({ done: true })
-      .where(and(eq(modelEndRun.modelId, modelId), ne(modelEndRun.endsAtMs, endsAtMs))),
+      .delete(modelEndRun)
+      .where(
+        and(
+          eq(modelEndRun.modelId, modelId),
+          or(ne(modelEndRun.endsAtMs, endsAtMs), eq(modelEndRun.stage, 'withdrawn')),
+          sql`exists (select 1 from model where id = ${modelId} and ends_at_ms = ${endsAtMs})`,
+        ),
+      ),
   ]);
   return changed.length === 1;
 }
@@ -44,6 +49,7 @@ export async function withdrawModelEnd(
   { id, endsAtMs, nowMs }: EndingModel & { nowMs: number },
   entry: AuditEntry,
 ): Promise<boolean> {
+  const isWithdrawn = sql`not exists (select 1 from model where id = ${id} and ends_at_ms is not null)`;
   const [changed] = await db.batch([
     db
       .update(model)
@@ -52,19 +58,12 @@ export async function withdrawModelEnd(
       .returning({ id: model.id }),
     addAuditIfChanged(db, entry),
     db
-      .update(modelEndRun)
-      .set({ done: true })
-      .where(and(eq(modelEndRun.modelId, id), gt(modelEndRun.endsAtMs, nowMs))),
+      .delete(modelEndRun)
+      .where(and(eq(modelEndRun.modelId, id), gt(modelEndRun.endsAtMs, nowMs), isWithdrawn)),
+    // INSERT … SELECT: the table's columns in their order.
     db
       .insert(modelEndRun)
-      .select(
-        sql`select ${id}, ${endsAtMs}, 'withdrawn', '', 0
-          where not exists (select 1 from model where id = ${id} and ends_at_ms is not null)`,
-      )
-      .onConflictDoUpdate({
-        target: [modelEndRun.modelId, modelEndRun.endsAtMs, modelEndRun.stage],
-        set: { afterAccountId: '', done: false },
-      }),
+      .select(sql`select ${id}, ${endsAtMs}, 'withdrawn', '', 0, ${nowMs} where ${isWithdrawn}`),
   ]);
   return changed.length === 1;
 }
@@ -86,7 +85,7 @@ export async function endingModels(db: Database): Promise<EndingModel<ModelEnd>[
 /** Begins a stage of the notice; one that has begun stays as it is. */
 export async function beginRun(
   db: Database,
-  run: { modelId: string; endsAtMs: number; stage: ModelEndStage },
+  run: Pick<ModelEndRun, 'modelId' | 'endsAtMs' | 'stage' | 'beganAtMs'>,
 ): Promise<void> {
   await db
     .insert(modelEndRun)

@@ -23,12 +23,13 @@ const DAY_MS = 86_400_000;
 /** Accounts told in a run: each costs three calls to D1 and the queue, of which an invocation may make a thousand. */
 const ACCOUNTS_A_RUN = 100;
 
-/** Safe to repeat, and to run twice at once: a notice's id is made of account, model, end and stage. */
+/** Safe to repeat, and to run twice at once: a notice's id is made of account, model, end, stage and its beginning. */
 export async function tellOfModelEnds(env: Env, nowMs: number): Promise<void> {
   const db = database(env);
   for (const ending of await endingModels(db)) {
     const stage = stageDue(ending, nowMs);
-    if (stage !== null) await beginRun(db, { modelId: ending.id, endsAtMs: ending.endsAtMs, stage });
+    const { id: modelId, endsAtMs } = ending;
+    if (stage !== null) await beginRun(db, { modelId, endsAtMs, stage, beganAtMs: nowMs });
   }
   const run = await openRun(db);
   if (run === null) return;
@@ -36,7 +37,7 @@ export async function tellOfModelEnds(env: Env, nowMs: number): Promise<void> {
   const accountIds = await accountsToTell(db, run, nowMs);
   for (const accountId of accountIds) {
     const notice = await noticeOf(db, run, { accountId, models, nowMs });
-    const cause = `end of ${run.modelId} at ${run.endsAtMs}: ${run.stage}`;
+    const cause = `end of ${run.modelId} at ${run.endsAtMs}: ${run.stage} since ${run.beganAtMs}`;
     await raiseNotice(env, { accountId, cause, notice, nowMs });
   }
   await advanceRun(db, run, {

@@ -2,6 +2,7 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import { announceEnd, withdrawEnd } from '../../../worker/billing/end-model.ts';
 import { listAudit } from '../../../worker/db/audit.ts';
+import { beginRun, setModelEnd, withdrawModelEnd } from '../../../worker/db/model-end.ts';
 import { saveNoticeSetting } from '../../../worker/db/notices.ts';
 import { END_NOTICE_DAYS } from '../../../worker/domain/model-end.ts';
 
@@ -36,7 +37,7 @@ async function userOf(modelId: string, daysAgo: number) {
 
 const announce = (
   modelId: string,
-  change: { endsAtMs?: number; successorId?: string | null; confirm?: string } = {},
+  change: { endsAtMs?: number; successorId?: string | null; confirm?: string; nowMs?: number } = {},
 ) =>
   announceEnd(env, {
     modelId,
@@ -111,6 +112,35 @@ it('is withdrawn, and those who were told are told so', async () => {
     .filter(({ subject }) => subject === modelId)
     .map(({ action }) => action);
   expect(actions.sort()).toEqual(['model.end_announced', 'model.end_withdrawn']);
+});
+
+it('is told again when it is announced for the same time after its withdrawal, and so is a second withdrawal', async () => {
+  const modelId = newModel();
+  const { owner } = await userOf(modelId, 2);
+  const harness = new TaskHarness();
+  const subjects = [];
+  for (const nowMs of [NOW - 1_000, NOW]) {
+    expect(await announce(modelId, { nowMs: nowMs - 600 })).toBeNull();
+    subjects.push(...(await tell(harness, nowMs - 400, [owner])));
+    expect(await withdrawEnd(env, { modelId, actor: ACTOR, nowMs: nowMs - 200 })).toBeNull();
+    subjects.push(...(await tell(harness, nowMs, [owner])));
+  }
+  const stays = subjects.map(({ subject }) => subject.includes('stays on sale'));
+  expect(stays).toEqual([false, true, false, true]);
+});
+
+it('a withdrawal that comes too late leaves what is told of the later end', async () => {
+  const modelId = newModel();
+  const { owner } = await userOf(modelId, 2);
+  await announce(modelId, { endsAtMs: END + DAY_MS });
+  await beginRun(db, { modelId, endsAtMs: END + DAY_MS, stage: 'announced', beganAtMs: NOW });
+  const stale = { id: modelId, endsAtMs: END, endAnnouncedAtMs: NOW, successorId: null, nowMs: NOW };
+  const entry = { atMs: NOW, actor: ACTOR, action: 'model.end_withdrawn', subject: modelId, detail: {} };
+  expect(await withdrawModelEnd(db, stale, entry)).toBe(false);
+  const earlier = { modelId, endsAtMs: END, successorId: null, nowMs: NOW };
+  expect(await setModelEnd(db, earlier, entry)).toBe(false);
+  const emails = await tell(new TaskHarness(), NOW, [owner]);
+  expect(emails.map(({ subject }) => subject.includes('ends on'))).toEqual([true]);
 });
 
 it('of two operators at once, the one with the later end wins, and no end is moved forward', async () => {

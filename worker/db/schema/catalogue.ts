@@ -45,6 +45,8 @@ export const modelEndRun = sqliteTable(
     /** Id of the last account that was told; accounts are told in the order of their ids. */
     afterAccountId: text('after_account_id').notNull(),
     done: integer('done', { mode: 'boolean' }).notNull(),
+    /** When the stage began: an end that is announced again after its withdrawal is told of again. */
+    beganAtMs: integer('began_at_ms').notNull().default(0),
   },
   (t) => [primaryKey({ columns: [t.modelId, t.endsAtMs, t.stage] })],
 );

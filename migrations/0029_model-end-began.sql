@@ -1,0 +1,1 @@
+ALTER TABLE `model_end_run` ADD `began_at_ms` integer DEFAULT 0 NOT NULL;
