@@ -122,7 +122,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: '--tool-call-parser',
     value: { byHost: ({ profile }) => profile.parsers.tools ?? undefined },
-    why: "Names the model's own markup for calls, which the agent, or for other families the engine, turns into tool_calls.",
+    why: "Names the model's own markup for calls, which the agent or the engine turns into tool_calls.",
     source: `${PARSERS}/tool_parser`,
   },
   {
