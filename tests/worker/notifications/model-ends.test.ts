@@ -2,7 +2,7 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import { announceEnd, withdrawEnd } from '../../../worker/billing/end-model.ts';
 import { listAudit } from '../../../worker/db/audit.ts';
-import { beginRun, setModelEnd, withdrawModelEnd } from '../../../worker/db/model-end.ts';
+import { setModelEnd, withdrawModelEnd } from '../../../worker/db/model-end.ts';
 import { saveNoticeSetting } from '../../../worker/db/notices.ts';
 import { END_NOTICE_DAYS } from '../../../worker/domain/model-end.ts';
 
@@ -129,18 +129,19 @@ it('is told again when it is announced for the same time after its withdrawal, a
   expect(stays).toEqual([false, true, false, true]);
 });
 
-it('a withdrawal that comes too late leaves what is told of the later end', async () => {
+it('changes that come too late leave the stages of the later end: nobody is told of it twice', async () => {
   const modelId = newModel();
   const { owner } = await userOf(modelId, 2);
   await announce(modelId, { endsAtMs: END + DAY_MS });
-  await beginRun(db, { modelId, endsAtMs: END + DAY_MS, stage: 'announced', beganAtMs: NOW });
+  const harness = new TaskHarness();
+  expect(await tell(harness, NOW, [owner])).toHaveLength(1);
   const stale = { id: modelId, endsAtMs: END, endAnnouncedAtMs: NOW, successorId: null, nowMs: NOW };
   const entry = { atMs: NOW, actor: ACTOR, action: 'model.end_withdrawn', subject: modelId, detail: {} };
   expect(await withdrawModelEnd(db, stale, entry)).toBe(false);
+  expect(await tell(harness, NOW + 1_000, [owner])).toEqual([]);
   const earlier = { modelId, endsAtMs: END, successorId: null, nowMs: NOW };
   expect(await setModelEnd(db, earlier, entry)).toBe(false);
-  const emails = await tell(new TaskHarness(), NOW, [owner]);
-  expect(emails.map(({ subject }) => subject.includes('ends on'))).toEqual([true]);
+  expect(await tell(harness, NOW + 2_000, [owner])).toEqual([]);
 });
 
 it('of two operators at once, the one with the later end wins, and no end is moved forward', async () => {
