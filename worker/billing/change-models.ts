@@ -25,7 +25,7 @@ export type ModelFault =
   | 'too_many_models'
   /** The id is another model's id or alias, or was its alias. */
   | 'model_id_taken'
-  /** So is one of the aliases. */
+  /** One of the aliases is another model’s id or alias, or was its alias. */
   | 'model_alias_taken'
   | 'too_many_former_aliases'
   | 'model_weights_fixed'

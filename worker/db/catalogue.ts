@@ -11,7 +11,7 @@ export type Model = typeof model.$inferSelect & {
 };
 
 /**
- * A model without a profile is left out: nobody knows its control tokens, so its clients could forge turns. Only a row that
+ * A model without a profile is left out: its control tokens are not known, so its clients could forge turns. Only a row that
  * a migration of the operator's own has added can have none; the console lists it.
  */
 export async function loadCatalogue(db: Database): Promise<Model[]> {

@@ -17,14 +17,14 @@ const SOLD = {
 };
 export type SoldColumns = Pick<typeof model.$inferSelect, keyof typeof SOLD>;
 
-/** What its model accepts of a node: `model_path` values of the engine, and what is sold of it. */
-interface OfModel {
+/** The facts about a node’s model: the `model_path` values that its engines may report, and what is sold. */
+interface ModelFacts {
   readonly modelPaths: readonly string[];
   readonly sold: SoldColumns;
 }
 
-/** A node with what its model accepts. */
-export type NodeWithModel = NodeRow & OfModel;
+/** A node with the facts about its model. */
+export type NodeWithModel = NodeRow & ModelFacts;
 
 export async function findNode(db: Database, nodeId: string): Promise<NodeWithModel | null> {
   const rows = await db
@@ -53,7 +53,7 @@ export async function addJoinToken(
   await db.batch([db.insert(joinToken).values(row), addAudit(db, entry)]);
 }
 
-export async function findJoinToken(db: Database, joinId: string): Promise<(JoinTokenRow & OfModel) | null> {
+export async function findJoinToken(db: Database, joinId: string): Promise<(JoinTokenRow & ModelFacts) | null> {
   const rows = await db
     .select({ joinToken, modelPaths: model.modelPaths, sold: SOLD })
     .from(joinToken)

@@ -1,7 +1,7 @@
-/** What an operator says of a model that is sold, its bounds, and which of it may still change. Pure. */
+/** The definition of a model by its operator: its fields, their bounds, and which of them may still change. Pure. */
 import { ModelProfile } from '../../gpu-pool/protocol/model-profile.ts';
 
-/** Every isolate reads the whole catalogue every ten seconds, about 4 KiB a model. More than anyone has nodes for. */
+/** Every isolate reads the whole catalogue every ten seconds, about 4 KiB a model. No fleet has nodes for as many. */
 export const MODELS_MAX = 500;
 export const ALIASES_MAX = 16;
 /** Aliases that a model has given up and keeps from others. */

@@ -20,7 +20,7 @@ const LONG_INTEGER_DIGITS = 19;
 const LONG_INTEGER_BYTES = 8;
 
 /**
- * Templates that nobody has measured. They may have a system prompt of their own, such as gpt-oss' or Magistral's of about
+ * Templates that were not measured. They may have a system prompt of their own, such as gpt-oss' or Magistral's of about
  * 1.5 KiB; introduce tools at length, as DeepSeek-V3.2's does in 1.6 KiB; write a function's name around its result; and
  * write tools and arguments with a tag around each value, which names it twice (Qwen3-Coder, GLM, MiniMax), or indented
  * (Llama). Each of these bounds is about twice what the longest of them needs.
@@ -35,7 +35,7 @@ interface Tools {
 
 /**
  * Bytes that a prompt can have beyond those of its fields as JSON.
- * @param measured the model's `templateBytes`; undefined: nobody has measured them
+ * @param measured the model's `templateBytes`; undefined: they were not measured
  */
 export function templateBytes(
   messages: readonly ChatMessage[],

@@ -166,12 +166,12 @@ const CONTROL_ERRORS = {
   too_many_former_aliases: [
     409,
     'invalid_request_error',
-    'A sold model keeps the aliases that it gives up, at most 64 of them. Keep this one.',
+    'A sold model keeps the aliases that it gives up, at most 64 of them. Leave its present aliases in the list.',
   ],
   model_weights_fixed: [
     409,
     'invalid_request_error',
-    'Repository, commit and revision stay once a model has a price, so that nobody gets other weights unasked. Add other weights as a model of their own, and name it as the successor.',
+    'Repository, commit and revision stay once a model has a price, so that no customer gets other weights unasked. Add other weights as a model of their own, and name it as the successor.',
   ],
   model_in_use: [
     409,
@@ -221,7 +221,7 @@ const CONTROL_ERRORS = {
   no_end_announced: [
     409,
     'invalid_request_error',
-    'No end is announced for this model, so there is none to withdraw.',
+    'No end is announced for this model, so there is none to withdraw. Read the model with `GET /operator/api/models/{id}`.',
   ],
   reference_price_not_found: [
     404,

@@ -61,7 +61,7 @@ const NewModelRequest = z.strictObject({
     .regex(MODEL_ID, 'must be 1 to 64 lower-case letters, digits or `. _ -`, a letter or digit first'),
   ...Fields,
   aliases: Fields.aliases.default([]),
-  /** Without prices nobody can use the model, and it can still be deleted. */
+  /** Without prices no customer can use the model, and it can still be deleted. */
   prices: z.strictObject({ standard: PriceFields, batch: PriceFields.optional() }).optional(),
 });
 

@@ -43,7 +43,7 @@ export function inferencePaths(origin: string, modelId: string): ZodOpenApiPaths
         tag: TAGS.answers,
         summary: 'Chat completion',
         description:
-          'Compatible with the chat APIs of OpenAI and DeepSeek, with and without streaming; also available at `/chat/completions` and `/beta/chat/completions`. Reasoning is returned in `reasoning_content`; `reasoning_content` in the request is dropped. An `Idempotency-Key` header makes retries safe: the same key and body return the same answer and are charged once.' +
+          'Compatible with the chat APIs of OpenAI and DeepSeek, with and without streaming; also available at `/chat/completions` and `/beta/chat/completions`. Reasoning is returned in `reasoning_content`; whether that of earlier answers, sent back in the request, reaches the model depends on the model. An `Idempotency-Key` header makes retries safe: the same key and body return the same answer and are charged once.' +
           ` ${REASONING} ${IGNORED} ${LIMITS} ${CONTROL_TOKENS}`,
         body: ChatBody,
         bodyExample: { model: modelId, messages },

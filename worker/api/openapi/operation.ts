@@ -33,6 +33,10 @@ const HEADERS = z.object({
   'x-ratelimit-limit-requests': z.string().optional(),
   'x-ratelimit-remaining-requests': z.string().optional(),
   'x-ratelimit-reset-requests': z.string().optional(),
+});
+
+/** Headers of a route that asks a model for an answer. */
+const ANSWER_HEADERS = HEADERS.extend({
   deprecation: z
     .string()
     .optional()
@@ -42,10 +46,6 @@ const HEADERS = z.object({
     .string()
     .optional()
     .meta({ description: 'the model recommended in place of one that ends' }),
-});
-
-/** Of a route that asks a model for an answer. */
-const ANSWER_HEADERS = HEADERS.extend({
   'x-tollgate-ignored': z.string().optional().meta({
     description: 'fields of the request that had no effect, joined by commas; absent: every field had one',
   }),

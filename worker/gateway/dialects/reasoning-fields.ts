@@ -9,7 +9,7 @@ import { NANO_PER_USD, type NanoUsd, nanoUsd, parseUsd } from '../../domain/mone
 import type { ReasoningRequest, Wish } from '../../domain/reasoning.ts';
 import type { ApiError } from '../../http/api-error.ts';
 
-/** `none` is to think not at all; `auto` and `default` are what the model does by itself. */
+/** `none` is not to think at all; `auto` and `default` are what the model does by itself. */
 const Effort = z.string().regex(/^[a-z]{1,16}$/, 'must be a word such as "low", "medium" or "high"');
 /** As many as an answer may have; 0: no thought. */
 const Budget = z.int().min(0).max(65_536);
@@ -74,7 +74,7 @@ interface Said {
 
 export type ReadReasoning = { ok: true; reasoning: ReasoningRequest | null } | { ok: false; error: ApiError };
 
-/** Reads all of the fields. Two that contradict each other are refused, since nobody can say which of them is meant. */
+/** Reads all of the fields. Two that contradict each other are refused, since it is not known which of them is meant. */
 export function readReasoning(fields: ReasoningFields): ReadReasoning {
   const said = allSaid(fields);
   if (said.length === 0) return { ok: true, reasoning: null };
