@@ -61,7 +61,7 @@ export class EngineRun {
   #inQueue = false;
   /** Whether the engine has been sent the request. */
   #asked = false;
-  /** Of the thought that is running; null: none, or it has been closed. */
+  /** The budget of the thought that is running; null: it has none, or has been closed. */
   #budget: ThoughtBudget | null = null;
   /** Called when the prompt no longer waits for its first token. */
   #promptBegun: () => void = () => {};

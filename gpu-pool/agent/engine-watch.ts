@@ -188,7 +188,7 @@ export class EngineWatch {
     if (this.#ended.signal.aborted || health === 'unknown') return;
     if (health === 'refused') return this.#refused();
     this.#off = health === 'off';
-    // What answers after a start is inspected before it serves.
+    // The process that answers after a start is inspected before it serves.
     if (this.#off) this.#unknown = true;
     // The scheduler has sent something since the question; that can have been long before the answer.
     else this.#pulse.sign(askedAtMs);
@@ -247,7 +247,7 @@ export class EngineWatch {
     if (faults.length === 0 && !this.fits) log('engine_fits');
     this.#faults = faults;
     this.#warn();
-    // What answers after a start may have another environment.
+    // The process that answers after a start may have another environment.
     if (this.#unknown) this.#ignoresBudgets = false;
     this.#unknown = false;
     this.#report();

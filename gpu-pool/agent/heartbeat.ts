@@ -40,7 +40,7 @@ export interface HeartbeatOptions {
   onDirective: (directive: HeartbeatReply['directive']) => void;
   /** Ids of the keys with which the edge signs, or will. */
   onEdgeKeys: (ids: readonly string[]) => void;
-  /** What is sold of the model has changed; a SoldModel, if this agent can read it. */
+  /** Called with the SoldModel when it has changed; this agent may be too old to read it. */
   onSold: (message: unknown) => void;
 }
 

@@ -12,7 +12,7 @@ export const NodeState = z.object({
   model: z.string(),
   /** `model_path` values that the edge accepts for the model; absent in states of older agents. */
   model_paths: z.array(z.string()).optional(),
-  /** What the edge sells of the model; absent in states of older agents, and where this agent cannot read it. */
+  /** The model as the edge sells it; absent in states of older agents, and where this agent cannot read it. */
   sold: SoldModel.optional().catch(undefined),
   edge_url: z.url(),
   /** The URL that this node enrolled with, at which the edge reaches it. */

@@ -120,7 +120,7 @@ async function prepare(
   };
 }
 
-/** What is known to be sold before the node has enrolled, or since it did; without it any model's engine passes. */
+/** The model as it is sold, as far as that is known before or since enrolment; without it any model's engine passes. */
 async function requirementsBefore(
   { joinToken, edgeUrl }: AgentOptions,
   saved: NodeState | null,

@@ -1,5 +1,5 @@
 /**
- * What the edge sells of this node's model, by which the engine is checked. It comes with the join token, with the
+ * The model of this node as the edge sells it, by which the engine is checked. It comes with the join token, with the
  * enrolment, and with a heartbeat's reply once it has changed; the state folder keeps it over a restart.
  */
 import type { ModelProfile } from '../protocol/model-profile.ts';
@@ -87,7 +87,7 @@ export function requirementsOf(
 }
 
 /**
- * What a join token's node has to be set up for, read without using the token up, so that an unfit engine does not cost
+ * The model that a join token's node has to be set up for, read without using the token up, so that an unfit engine does not cost
  * one. An edge of an older version does not tell.
  * @returns undefined where the edge did not say; the enrolment that follows finds out why
  */

@@ -15,7 +15,7 @@ export interface Parsers {
 /** One piece of a stream, which becomes a frame of its own. */
 export type Piece = { kind: 'reasoning' | 'content'; text: string } | ParsedPiece;
 
-/** What has passed the parser of tools, whose frames are written differently. */
+/** A part that has passed the parser of tools, whose frames are written differently. */
 export type ParsedPiece =
   | { kind: 'text'; text: string }
   | { kind: 'call'; call: ToolDelta }

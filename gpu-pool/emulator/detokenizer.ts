@@ -15,7 +15,7 @@ export class Detokenizer {
       this.#decoded += token;
     }
     const text = finish === null ? this.#decoded : this.whole(finish);
-    // What has been sent stays sent, even if it turns out to be the beginning of a stop string.
+    // Text that has been sent stays sent, even if it turns out to be the beginning of a stop string.
     const fresh = text.slice(this.#sentLength);
     this.#sentLength = Math.max(this.#sentLength, text.length);
     return fresh;

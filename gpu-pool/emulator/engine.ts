@@ -177,7 +177,7 @@ export class Engine {
   /** Stops the scheduler where it is, as SIGSTOP would, until `thaw`. The HTTP server goes on. */
   freeze(): void {
     if (this.#thaw !== null) return;
-    // What an idle scheduler published until now.
+    // The snapshots that an idle scheduler published until now.
     void this.snapshot;
     this.#thawed = new Promise((resolve) => {
       this.#thaw = resolve;

@@ -212,7 +212,7 @@ function range(schema: SchemaObject, step: number): { least: number | null; most
   };
 }
 
-/** What a reference names within the schema; null: another document's, which the grammar does not look at. */
+/** The schema that a reference names; null: it is in another document, at which the grammar does not look. */
 function resolveRef(root: unknown, ref: string): unknown {
   if (ref !== '#' && !ref.startsWith('#/')) return null;
   const steps = ref.slice(2).split('/').filter(Boolean);

@@ -17,7 +17,7 @@ export interface Usage {
   completion_tokens_details?: { reasoning_tokens: number } | null;
 }
 
-/** What of a usage depends on how the engine was started, and on its release. */
+/** The parts of a usage that depend on how the engine was started, and on its release. */
 export interface UsageOptions {
   /** `--enable-cache-report`: whether usage names cached tokens. */
   cacheReport: boolean;

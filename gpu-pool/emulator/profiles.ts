@@ -14,7 +14,7 @@ export interface Profile {
   /** Tokens that fit the KV cache, shared by running requests and the prefix cache. */
   kvCapacityTokens: number;
   maxRunningRequests: number;
-  /** Of the published configuration (`--chunked-prefill-size`); recipes have shorter steps (recipes/flags.ts). */
+  /** Tokens of a prefill step in the published configuration (`--chunked-prefill-size`); recipes have shorter steps (recipes/flags.ts). */
   chunkedPrefillTokens: number;
   prefillTokensPerSecond: number;
   prefillBaseMs: number;

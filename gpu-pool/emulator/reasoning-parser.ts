@@ -53,7 +53,7 @@ export class ReasoningParser {
     return { reasoning: this.#take(this.#buffer.length - Math.max(...held)), answer: '' };
   }
 
-  /** What was held back for a tag that can no longer come. */
+  /** The text that was held back for a tag that can no longer come. */
   end(): Separated {
     const rest = this.#take(this.#buffer.length);
     if (!this.#inReasoning) return { reasoning: '', answer: rest };

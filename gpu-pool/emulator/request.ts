@@ -249,7 +249,7 @@ function validationError(fields: z.infer<typeof Body>, toolChoice: ChatRequest['
   return null;
 }
 
-/** What a chat template cannot render, found while it does (serving_chat.py, `parse_tool_call_arguments`). */
+/** The refusal of calls that a chat template cannot render (serving_chat.py, `parse_tool_call_arguments`). */
 function writtenCallsError(fields: z.infer<typeof Body>): string | null {
   const written = fields.messages.flatMap((message) => message.tool_calls ?? []);
   for (const { function: call } of written) {

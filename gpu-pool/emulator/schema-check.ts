@@ -1,8 +1,8 @@
-/** Which schemas SGLang refuses, with messages that quote them as its own do. */
+/** The schemas that SGLang refuses, with messages that quote them as its own do. */
 import { type SchemaFault, schemaFault } from '../protocol/json-schema/index.ts';
 import { isObject } from '../protocol/json-schema/walk.ts';
 
-/** Of a tool's parameters (serving_chat.py, `Draft202012Validator.check_schema`); null: it takes them. */
+/** The refusal of a tool's parameters (serving_chat.py, `Draft202012Validator.check_schema`); null: it takes them. */
 export function parametersFault(schema: unknown): string | null {
   const fault = schemaFault(schema, 'tool');
   if (fault === null) return null;
@@ -14,7 +14,7 @@ export function parametersFault(schema: unknown): string | null {
     : `${JSON.stringify(value)} is not valid: ${fault.message}\n\nOn schema:\n    ${JSON.stringify(holder)}`;
 }
 
-/** Of an answer's format (constrained/json_schema_validation.py and xgrammar itself); null: it makes a grammar. */
+/** The refusal of an answer's format (constrained/json_schema_validation.py and xgrammar itself); null: it makes a grammar. */
 export function formatFault(schema: unknown): string | null {
   const fault = schemaFault(schema, 'format');
   return fault === null

@@ -1,6 +1,6 @@
 /**
  * A model's profile: everything in which one open-weight model differs from another. It is data: an operator adds a model
- * by its profile, and recipe, agent, canary, prices' page, `/v1/models`, examples and playground follow from it.
+ * by its profile, and recipe, agent, canary, price page, `/v1/models`, examples and playground follow from it.
  */
 import * as z from 'zod';
 import { HARDWARE, TOKENS_MAX } from './constants.ts';
@@ -12,9 +12,9 @@ const Thinking = z
   .strictObject({
     /** `always` and `never` are the weights' own; `switchable`: the chat template has a variable for it. */
     mode: z.enum(['always', 'never', 'switchable']),
-    /** Of a switchable model: whether it thinks when the request does not say. */
+    /** Whether a switchable model thinks when the request does not say. */
     byDefault: z.boolean().optional(),
-    /** Of a switchable model: the boolean variable of its template, such as `thinking` or `enable_thinking`. */
+    /** The boolean variable of a switchable model's template, such as `thinking` or `enable_thinking`. */
     variable: TemplateVariable.optional(),
     /** The levels of effort that the template knows, weakest first, and its variable. Absent: it knows none. */
     effort: z

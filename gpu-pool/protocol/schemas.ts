@@ -206,7 +206,7 @@ export const Receipt = z.object({
 export type Receipt = z.infer<typeof Receipt>;
 
 /**
- * What the edge sells of a model. The node's engine has to be started accordingly: recipes are made from it, and the agent
+ * A model as the edge sells it. The node's engine has to be started accordingly: recipes are made from it, and the agent
  * checks its engine by it.
  */
 export const SoldModel = z.object({

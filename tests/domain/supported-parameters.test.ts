@@ -1,4 +1,4 @@
-/** What `/v1/models` says of request fields: from a model's profile, and from what its nodes can do. */
+/** The request fields that `/v1/models` lists: from a model's profile, and from what its nodes can do. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ModelProfile } from '../../gpu-pool/protocol/model-profile.ts';

@@ -62,7 +62,7 @@ function flags(): string[] {
     // The agent knows a template by its file's name: this one has R1's rules under that of R1's.
     `--chat-template=${join(HERE, 'tool_chat_template_deepseekr1.jinja')}`,
     ...['--enable-priority-scheduling', '--enable-cache-report', '--enable-metrics'],
-    // What a CPU without AMX needs: attention by PyTorch, and none of what only GPUs gain from.
+    // A CPU without AMX needs attention by PyTorch, and none of what only GPUs gain from.
     ...[
       '--device=cpu',
       '--attention-backend=torch_native',

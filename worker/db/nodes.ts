@@ -53,7 +53,10 @@ export async function addJoinToken(
   await db.batch([db.insert(joinToken).values(row), addAudit(db, entry)]);
 }
 
-export async function findJoinToken(db: Database, joinId: string): Promise<(JoinTokenRow & ModelFacts) | null> {
+export async function findJoinToken(
+  db: Database,
+  joinId: string,
+): Promise<(JoinTokenRow & ModelFacts) | null> {
   const rows = await db
     .select({ joinToken, modelPaths: model.modelPaths, sold: SOLD })
     .from(joinToken)

@@ -1,5 +1,5 @@
 /**
- * What a model's profile makes of the canary: how its requests set the chat template and the sampling, and whether a thought
+ * The canary by a model's profile: how its requests set the chat template and the sampling, and whether a thought
  * has to come.
  */
 import type { ModelProfile } from '../../gpu-pool/protocol/model-profile.ts';

@@ -16,7 +16,7 @@ export const CONTEXT_TOKENS_MAX = 10_000_000;
 /** Lower case, as a request's model is compared so, and without a slash, as price versions and addresses contain it. */
 export const MODEL_ID = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 export const MODEL_ALIAS = /^[A-Za-z0-9][\w./:-]{0,127}$/;
-/** What an engine reports as its `model_path`: a folder, or a repository. */
+/** The `model_path` that an engine reports: a folder, or a repository. */
 export const MODEL_PATH = /^[A-Za-z0-9/][\w./:@-]{0,255}$/;
 
 export interface ModelDefinition {
@@ -32,7 +32,7 @@ export interface ModelDefinition {
   readonly profile: ModelProfile;
 }
 
-/** What is wrong with the fields together, each being right by itself. */
+/** Faults of the fields together, where each is right by itself. */
 export type DefinitionFault =
   | 'alias_repeated'
   | 'path_repeated'

@@ -7,7 +7,7 @@
 import type { ModelProfile } from '../../gpu-pool/protocol/model-profile.ts';
 import type { NanoUsd } from './money.ts';
 
-/** What a request says about reasoning; null: nothing. */
+/** A request's wishes for reasoning; null: it says nothing of it. */
 export interface ReasoningRequest {
   readonly enabled: boolean | null;
   /** The model decides by itself how much it thinks. */

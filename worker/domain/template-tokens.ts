@@ -6,7 +6,7 @@
 import type { ModelProfile } from '../../gpu-pool/protocol/model-profile.ts';
 import type { ChatMessage } from '../../gpu-pool/protocol/schemas.ts';
 
-/** What a model's chat template does with clients' text, compiled from its profile once and used for every request. */
+/** The rules of a model's chat template for clients' text, compiled from its profile once and used for every request. */
 export interface TemplateRules {
   /** The first character of each control token, where the rest follows; null: the template has no tokens. */
   readonly tokens: RegExp | null;

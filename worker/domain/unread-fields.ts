@@ -1,5 +1,5 @@
 /**
- * The fields of a request body that nothing reads, by name, so that a client can see what had no effect. What is read is
+ * The fields of a request body that nothing reads, by name, so that a client can see what had no effect. The fields that are read are
  * taken from the schema that reads the body, down to nested objects, so that a new field needs no second list.
  */
 import type * as z from 'zod';
@@ -10,15 +10,15 @@ const MORE = '...';
 /** The longest name that is reported; the rest of a longer one is cut off. */
 const NAME_LENGTH_MAX = 64;
 
-/** What a schema reads at one place of a body. */
+/** The fields that a schema reads at one place of a body. */
 interface Reads {
   /** Where it is, such as `messages[].content[].`; fields are named behind it. */
   readonly path: string;
   /** By field, what is read of its value; null: the whole value. Without `fields` anything is read. */
   readonly fields: ReadonlyMap<string, Reads | null> | null;
-  /** Of an array: what is read of each item. */
+  /** The fields read of each item, where the value is an array. */
   readonly items: Reads | null;
-  /** Of an object that differs by one of its fields: what is read, by that field's value. */
+  /** The fields read by the value of one of them, where the object differs by it. */
   readonly variants: { readonly key: string; readonly byValue: ReadonlyMap<unknown, Reads> } | null;
 }
 

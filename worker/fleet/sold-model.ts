@@ -1,5 +1,5 @@
 /**
- * What is sold of a model, as nodes are told: with its enrolment, with the reply to a heartbeat once it has changed, and
+ * The model as it is sold, of which nodes are told with its enrolment, with the reply to a heartbeat once it has changed, and
  * with a join token before the engine is set up.
  */
 import type { Context } from 'hono';
@@ -19,7 +19,7 @@ export function soldModel({ profile, contextTokens, outputTokensMax }: SoldColum
   return { version: sha256(JSON.stringify(sold)).slice(0, VERSION_DIGITS), ...sold };
 }
 
-/** What a heartbeat's reply says of it: nothing where the agent holds this version. */
+/** The part of a heartbeat's reply about it: nothing where the agent holds this version. */
 export function changedModel(sold: SoldColumns, heldVersion: string | undefined): { sold?: SoldModel } {
   const current = soldModel(sold);
   return current.version === heldVersion ? {} : { sold: current };

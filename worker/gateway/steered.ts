@@ -6,7 +6,7 @@ import { joinNames } from '../domain/unread-fields.ts';
 import type { ApiError } from '../http/api-error.ts';
 import type { ChatRequest } from './dialects/chat-request.ts';
 
-/** What the price of a request depends on. */
+/** The facts that decide the price of a request. */
 export interface Terms {
   readonly tariff: Tariff;
   /** the time of admission */

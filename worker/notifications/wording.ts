@@ -89,7 +89,7 @@ const WORDING: { [K in Kind]: (notice: Of<K>, language: Language, keyLabel: stri
     }),
   };
 
-/** What the last week cost, and what it would at the successor. */
+/** The cost of the last week, and the cost of the same at the successor. */
 function costWords(
   { weekNanoUsd, successorId, successorWeekNanoUsd }: Of<'model.ending' | 'model.ended'>,
   names: Words['t']['alerts']['notices'],

@@ -11,7 +11,7 @@ export class ArrayCalls implements Parser {
   #buffer = '';
   #read = 0;
   #end = new JsonEnd();
-  /** What has been left out, for as long as no call has come: text that is no list of calls stays text. */
+  /** The text left out so far; null once a call has come. Text that turns out to be no list of calls is passed on after all. */
   #leftOut: string | null = '';
 
   feed(text: string): Piece[] {

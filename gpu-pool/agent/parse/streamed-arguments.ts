@@ -9,7 +9,7 @@ import { findTag } from './tags.ts';
 export class StreamedArguments {
   readonly #ends: readonly string[];
   readonly #blanks = new Blanks();
-  /** What may begin an end, with the blanks before it. */
+  /** Text that may begin an end, with the blanks before it. */
   #held = '';
   #empty = true;
 

@@ -39,7 +39,7 @@ export class TaggedCalls implements Parser {
     const rest = this.#buffer;
     this.#buffer = '';
     if (this.#state === 'prose') return this.#prose.end(rest);
-    // What was cut off is passed on as far as it is a call.
+    // A call that was cut off is passed on as far as it can be read.
     return this.#state === 'call' ? this.#parse(this.#call.take(), options) : [];
   }
 

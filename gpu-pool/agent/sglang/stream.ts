@@ -255,7 +255,7 @@ export class StreamReader {
     return answer === undefined ? parts : parts.flatMap((part) => answer.feed(part));
   }
 
-  /** What was held back, at the end of a choice. */
+  /** The text that was held back, at the end of a choice. */
   #rest(index: number, reason: FinishReason): Part[] {
     const rest = this.#raw[index]?.end({ cut: reason === 'length' }) ?? [];
     return [...this.#asJson(index, rest), ...(this.#answers?.[index]?.end(reason) ?? [])];

@@ -1,4 +1,4 @@
-/** What an engine could do better and is sold with all the same, as sentences for its operator that name what to change. */
+/** Warnings about an engine that may be sold all the same: sentences for its operator that name what to change. */
 import { leftToEngine } from '../parse/formats.ts';
 import { printable } from '../start-refused.ts';
 import type { EngineFacts } from './probe.ts';

@@ -13,7 +13,7 @@ interface Options {
   readonly tool: boolean;
 }
 
-/** What keeps the schema from being a grammar: the first fault; null: nothing. Its shape must have been checked. */
+/** The first fault that keeps the schema from being a grammar; null: none. Its shape must have been checked. */
 export function grammarFault(root: unknown, options: Options): SchemaFault | null {
   for (const { schema, path } of subSchemas(root)) {
     const fault = unsupported(schema, path, options);

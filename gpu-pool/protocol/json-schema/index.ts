@@ -1,4 +1,4 @@
-/** What the engine takes of a JSON Schema; see keywords.ts. */
+/** The check of a JSON Schema by what the engine takes; see keywords.ts. */
 import { grammarFault } from './grammar.ts';
 import { type SchemaFault, shapeFault } from './shape.ts';
 

@@ -1,5 +1,5 @@
 /**
- * What the engine does with each keyword of JSON Schema, as data: SGLang 0.5.23 with xgrammar 0.2.7, and xgrammar 0.2.9.
+ * The effect of each keyword of JSON Schema at the engine, as data: SGLang 0.5.23 with xgrammar 0.2.7, and xgrammar 0.2.9.
  * tests/engine/schemas/ records what those really do, and tests/domain/json-schema.test.ts holds this table to it.
  */
 

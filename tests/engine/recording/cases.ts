@@ -205,7 +205,7 @@ export const REFUSED: Record<string, Ask> = {
   'refused-method': { path: CHAT },
 };
 
-/** What an engine tells about itself. */
+/** The engine's description of itself. */
 export const TOLD: Record<string, Ask> = {
   health: { path: '/health', key: 'none' },
   'health-generate': { path: '/health_generate', key: 'none' },

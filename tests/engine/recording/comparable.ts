@@ -24,7 +24,7 @@ export function comparable(answer: Answer): unknown {
   return frames === undefined ? { ...rest, body: plain(rest.body) } : { ...rest, ...byChoice(frames, plain) };
 }
 
-/** What an engine tells about itself: names and types, since it is another machine with other weights. */
+/** The engine's description of itself: names and types, since it is another machine with other weights. */
 export function shapeOf(value: Json): Json {
   if (Array.isArray(value))
     return value.length > 0 && typeof value[0] === 'object' ? [shapeOf(value[0])] : 'list';

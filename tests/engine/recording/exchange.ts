@@ -113,7 +113,7 @@ async function readAnswer(
   return { status, headers, body: parsed(text) };
 }
 
-/** What says nothing of the engine: time, length, and the connection's own. */
+/** Headers that say nothing of the engine: time, length, and the connection's own. */
 const OWN_OF_A_CONNECTION = [
   'date',
   'content-length',

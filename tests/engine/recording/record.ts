@@ -88,7 +88,7 @@ function coarseness({ frames = [] }: Answer): number {
 
 type Counted = { usage?: { completion_tokens: number } | null } | null;
 
-/** Of what fills pages: the arguments by their name and type, and the names of what is measured. */
+/** Long descriptions shortened: the arguments by their name and type, and the names of what is measured. */
 function essential(name: string, answer: Answer): Answer {
   if (name === 'metrics') {
     const names = [...(answer.body as string).matchAll(/^# TYPE (\S+ \S+)$/gm)].map(([, named]) => named!);

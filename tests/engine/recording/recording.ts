@@ -8,7 +8,7 @@ import type { Answer, Ask } from './exchange.ts';
 export interface Recording {
   readonly name: string;
   readonly ask: Ask;
-  /** What the weights wrote for each choice; of answers only. */
+  /** The text that the weights wrote for each choice; only answers have it. */
   readonly tokens?: readonly string[];
   readonly answer: Answer;
 }

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { jsonSample } from '../../../gpu-pool/emulator/json-sample.ts';
 import { formatFault } from '../../../gpu-pool/emulator/schema-check.ts';
 
-/** Of each schema, the samples with these draws. */
+/** The samples of each schema with these draws. */
 const DRAWS = [0, 0.45, 0.99];
 /** Longer ones, of counts in the thousands, would make the fixture large. */
 const LENGTH_MAX = 300;

@@ -27,7 +27,7 @@ export class FakeEdge {
   /** Id of the model that nodes enrol for. An edge that sends no profile lets the agent use the one it was shipped with. */
   model = 'unknown-model';
   modelPaths = [MODEL_PATH];
-  /** What is sold of the model; undefined: this edge is of a version that does not say. */
+  /** The model as it is sold; undefined: this edge is of a version that does not say. */
   sold: unknown;
   /** How many replies to heartbeats had it. */
   soldReplies = 0;

@@ -37,7 +37,7 @@ interface Options {
   counted?: boolean;
 }
 
-/** What a client gets of a choice whose text arrives in these parts, one engine event each. */
+/** The deltas of a choice whose text arrives in these parts, one engine event each. */
 function answerOf(parts: string[], options: Options = {}) {
   const { finish = 'stop', choices = 1, counted = true } = options;
   let calls = 0;

@@ -1,4 +1,4 @@
-/** What is sold of a model, as join tokens and heartbeats are told. */
+/** The model as it is sold, as join tokens and heartbeats are told. */
 import { decodeJwt } from 'jose';
 import { expect, it, onTestFinished } from 'vitest';
 import r1 from '../../../gpu-pool/models/deepseek-r1-0528.json';

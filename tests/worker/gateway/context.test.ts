@@ -20,7 +20,7 @@ const db = database(env);
 const CONTEXT = 131_072;
 const words = (count: number) => ({ messages: [{ role: 'user', content: 'a '.repeat(count) }] });
 
-/** What a new agent answers to a prompt that it has counted and that is too long. */
+/** The answer of a new agent to a prompt that it has counted and that is too long. */
 const tooLong = () =>
   Response.json(
     {

@@ -146,7 +146,7 @@ export function faultsOf(refusal: ModelFault): Faults {
   return { [FIELDS[refusal] ?? 'id']: refusal as Fault };
 }
 
-/** What is wrong with each field of a profile that was typed, in the page's language. */
+/** The wrong fields of a profile that was typed, each with a message in the page's language. */
 export function profileFaults(c: PortalContext, typed: Typed): readonly ProfileFault[] {
   const messages = c.get('locale') === 'fr' ? { error: fr().localeError } : undefined;
   const parsed = parseProfile(typed.profile ?? '', messages);

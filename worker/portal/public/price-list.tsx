@@ -55,7 +55,7 @@ function comparedModel(catalogue: readonly Model[], nowMs: number): Compared | n
   return null;
 }
 
-/** What each comparison comes to in a sentence, with its dates and its source. */
+/** A sentence for each comparison, with its dates and its source. */
 function Claims({
   c,
   others,

@@ -1,4 +1,4 @@
-/** What the edge bills, against the engine's own counters. */
+/** The tokens that the edge bills, against the engine's own counters. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RawRequest } from '../../../e2e/raw-client.ts';
 import type { RequestRow } from '../../../laws/world.ts';

@@ -1,4 +1,4 @@
-/** What customers get through agent and edge where the engine alone answers otherwise. */
+/** The answers that customers get through agent and edge where the engine alone answers otherwise. */
 import { PRIORITY } from '../../../../gpu-pool/agent/sglang/request.ts';
 import { notApplicable, verdict, withoutFaults } from '../assumption.ts';
 import { choicesOf, finishOf, textOf } from '../direct-engine.ts';

@@ -10,7 +10,7 @@ const ENGINE = 'gpu-pool/emulator/engine.ts';
 /** More sequences than this would take a node's memory for minutes. */
 const PLACES_MAX = 512;
 const CHOICES_MAX = 8;
-/** What a request of a higher priority waits at most: a step, and the prefill of a short prompt. */
+/** The longest wait of a request with a higher priority: a step, and the prefill of a short prompt. */
 const AT_ONCE_MS = 2_000;
 
 function needsPlaces({ places, facts }: Subject): Verdict | null {
