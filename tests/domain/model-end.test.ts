@@ -11,24 +11,21 @@ import {
 } from '../../worker/domain/model-end.ts';
 import type { DatedPrice } from '../../worker/domain/pricing.ts';
 
+type Sold = ModelEnd & { readonly prices: readonly DatedPrice[] };
+
 const DAY_MS = 86_400_000;
 const NOW = Date.UTC(2026, 11, 1, 12);
 const inDays = (days: number) => NOW + days * DAY_MS;
 
-const model = (id: string, endsAtMs: number | null = null): ModelEnd => ({
-  id,
-  endsAtMs,
+const model = (id: string, endsAtMs: number | null = null): Sold => ({
+  ...{ id, endsAtMs, successorId: null },
   endAnnouncedAtMs: endsAtMs && NOW,
-  successorId: null,
+  prices: [{ fromMs: NOW } as DatedPrice],
 });
 
 describe('an end that is announced', () => {
-  const fault = (
-    old: ModelEnd,
-    endsAtMs: number,
-    successorId: string | null = null,
-    others: ModelEnd[] = [],
-  ) => announceFault(old, { endsAtMs, successorId }, { models: [old, ...others], nowMs: NOW });
+  const fault = (old: Sold, endsAtMs: number, successorId: string | null = null, others: Sold[] = []) =>
+    announceFault(old, { endsAtMs, successorId }, { models: [old, ...others], nowMs: NOW });
 
   it('lies at least the promised notice ahead, to the millisecond', () => {
     expect(fault(model('a'), inDays(END_NOTICE_DAYS) - 1)).toBe('end_too_soon');
@@ -49,9 +46,10 @@ describe('an end that is announced', () => {
     expect(fault(model('a', NOW + 1), inDays(500))).toBeNull();
   });
 
-  it('names as successor only another model that outlives it', () => {
+  it('names as successor only another model that has a price and outlives it', () => {
     const end = inDays(90);
     expect(fault(model('a'), end, 'b')).toBe('successor_unknown');
+    expect(fault(model('a'), end, 'b', [{ ...model('b'), prices: [] }])).toBe('successor_unknown');
     expect(fault(model('a'), end, 'a')).toBe('successor_ends_first');
     expect(fault(model('a'), end, 'b', [model('b', end)])).toBe('successor_ends_first');
     expect(fault(model('a'), end, 'b', [model('b', end + 1)])).toBeNull();

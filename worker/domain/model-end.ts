@@ -69,15 +69,18 @@ export type ModelEndFault =
   | 'end_moved_forward'
   /** Its end is over, and final. */
   | 'model_ended'
+  /** No such model has a price: customers who are sent to it could not use it, and it could still be deleted. */
   | 'successor_unknown'
   /** It is the model itself, or ends no later. */
   | 'successor_ends_first';
+
+type Priced = ModelEnd & { readonly prices: readonly DatedPrice[] };
 
 /** Why an end cannot be announced, or moved; null: it can. @param models all models, the one that ends among them */
 export function announceFault(
   model: ModelEnd,
   wanted: { endsAtMs: number; successorId: string | null },
-  { models, nowMs }: { models: readonly ModelEnd[]; nowMs: number },
+  { models, nowMs }: { models: readonly Priced[]; nowMs: number },
 ): ModelEndFault | null {
   const { endsAtMs, successorId } = wanted;
   if (hasEnded(model, nowMs)) return 'model_ended';
@@ -85,7 +88,7 @@ export function announceFault(
   if (!isEnding(model) && endsAtMs < nowMs + END_NOTICE_DAYS * DAY_MS) return 'end_too_soon';
   if (successorId === null) return null;
   const successor = models.find(({ id }) => id === successorId);
-  if (successor === undefined) return 'successor_unknown';
+  if (successor === undefined || successor.prices.length === 0) return 'successor_unknown';
   const endsFirst = isEnding(successor) && successor.endsAtMs <= endsAtMs;
   return successor.id === model.id || endsFirst ? 'successor_ends_first' : null;
 }

@@ -201,7 +201,7 @@ const CONTROL_ERRORS = {
   successor_unknown: [
     400,
     'invalid_request_error',
-    'There is no such model. List the models with `GET /v1/models`.',
+    'No model with this id has a price. List the models with `GET /operator/api/models`, and choose one that is `sold`.',
   ],
   successor_ends_first: [
     400,

@@ -475,7 +475,7 @@ export const en = {
     minute: 'Enter both times, such as 16:30, or neither.',
     end_too_soon: 'Choose a time at least 60 days from now: that notice is promised.',
     end_moved_forward: 'The end is announced for a later time. Choose that time or a later one.',
-    successor_ends_first: 'This model ends no later. Choose another.',
+    successor_ends_first: 'This model ends before or at the same time. Choose another.',
     end_unconfirmed: 'Type the model’s id.',
     too_many: 'There are as many as there can be.',
     model_id: 'Use 1 to 64 lower-case letters, digits, dots, dashes or underscores.',

@@ -27,13 +27,14 @@ const EndForm = z.object({
   confirm: z.string().max(128).default(''),
 });
 
-/** The field that each refusal marks; a refusal that is not here is told above the form. */
+/** The field that each refusal marks. The page itself shows that a model has ended. */
 const FAULTS: Partial<Record<EndModelFault, Faults>> = {
   end_too_soon: { endsAtMs: 'end_too_soon' },
   end_moved_forward: { endsAtMs: 'end_moved_forward' },
   successor_unknown: { successorId: 'choice' },
   successor_ends_first: { successorId: 'successor_ends_first' },
   end_unconfirmed: { confirm: 'end_unconfirmed' },
+  end_changed: { endsAtMs: 'model_changed' },
 };
 
 export const modelEndPage = new Hono<PortalEnv>();
@@ -107,7 +108,9 @@ function AnnounceForm(props: {
   const fields = { c, typed, faults };
   // A day more than promised, so that a form that is filled in slowly still keeps the promise.
   const suggestedMs = model.endsAtMs ?? nowMs + (END_NOTICE_DAYS + 1) * DAY_MS;
-  const successors = models.filter(({ id }) => id !== model.id).map(({ id, name }) => [id, name] as const);
+  const successors = models
+    .filter(({ id, prices }) => id !== model.id && prices.length > 0)
+    .map(({ id, name }) => [id, name] as const);
   return (
     <form method="post" action={`/operator/models/${model.id}/end`} class="grid max-w-xl gap-5" novalidate>
       <TextField
