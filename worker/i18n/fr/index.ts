@@ -488,7 +488,7 @@ export const fr: Messages = {
     minute: 'Saisissez les deux heures, par exemple 16:30, ou aucune.',
     end_too_soon: 'Choisissez une date à 60 jours au moins : ce préavis est promis.',
     end_moved_forward: 'La fin est annoncée pour plus tard. Choisissez cette date ou une date ultérieure.',
-    successor_ends_first: 'Ce modèle ne finit pas plus tard. Choisissez-en un autre.',
+    successor_ends_first: 'Ce modèle s’arrête avant ou en même temps. Choisissez-en un autre.',
     end_unconfirmed: 'Saisissez l’identifiant du modèle.',
     too_many: 'Le nombre maximal est atteint.',
     model_id: 'Utilisez 1 à 64 minuscules, chiffres, points, tirets ou tirets bas.',

@@ -75,7 +75,7 @@ export const operatorFr: typeof operatorEn = {
   comparison: {
     title: 'Prix de comparaison',
     lead: (most) =>
-      `Les prix publics d’autres fournisseurs, que les pages publiques montrent à côté des nôtres, quels que soient les plus bas. ${most} au plus ; un prix n’est jamais modifié, il prend fin.`,
+      `Les prix publics d’autres fournisseurs, que les pages publiques montrent à côté des nôtres, que ceux-ci soient plus bas ou non. ${most} au plus ; un prix n’est jamais modifié, il prend fin.`,
     name: 'Fournisseur et modèle',
     nameHint: 'Comme les clients le liront, par exemple OpenAI o1',
     sourceHint: 'La page où vous l’avez lu',
