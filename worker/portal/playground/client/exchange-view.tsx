@@ -63,7 +63,8 @@ function FaultCallout({ phrases, fault }: { phrases: Phrases; fault: Fault }) {
   const { text, href } = adviceFor(fault, phrases);
   return (
     <div role="alert" class="alert alert-soft alert-error mt-3 text-sm">
-      <div>
+      {/* an error may name a long path, which has no blanks */}
+      <div class="min-w-0 wrap-anywhere">
         {fault.message}{' '}
         {href ? (
           <a class="link" href={href}>
