@@ -155,6 +155,41 @@ it('shows the API’s error and what to do, and keeps the message', async () => 
   await context.close();
 });
 
+it('takes a JSON schema, with notes on it, and shows the API’s refusal of one that it cannot hold to', async () => {
+  const { page, context, faults } = await open(390, 'light');
+  const field = page.getByLabel('JSON schema');
+  const notes = page.locator('#schema-notes');
+  expect(await field.isVisible()).toBe(false);
+  await page.locator('summary', { hasText: 'Structured output' }).click();
+  await field.fill('{"type": ');
+  await expect.poll(() => shownIn(notes)).toContain('not valid JSON');
+  const price = { type: 'number', multipleOf: 0.5 };
+  await field.fill(JSON.stringify({ type: 'object', properties: { price }, required: ['price'] }));
+  await expect.poll(() => shownIn(notes)).toContain('properties.price.multipleOf is not supported');
+  expect(await field.getAttribute('aria-invalid')).toBe('true');
+  await ask(page, 'What is it?');
+  const refusal = last(page).getByRole('alert');
+  await refusal.waitFor();
+  expect(await shownIn(refusal)).toContain('response_format.json_schema.schema.properties.price.multipleOf');
+  expect(await log(page).evaluate(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)).toBe(0);
+
+  const name = { type: 'string', minLength: 1 };
+  await field.fill(JSON.stringify({ type: 'object', properties: { name }, required: ['name'] }));
+  await expect.poll(() => shownIn(notes)).toContain('line breaks, quotation marks and backslashes');
+  expect(await shownIn(notes)).toContain('properties.name.minLength');
+  expect(await field.getAttribute('aria-invalid')).toBe('false');
+  expect(await axe(page)).toEqual([]);
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  expect(wide).toBeLessThanOrEqual(390);
+  await page.getByRole('button', { name: 'Retry' }).click();
+  await settled(page);
+  const answer = JSON.parse(await shownIn(last(page).locator('[data-part=answer]')));
+  expect(answer).toEqual({ name: expect.stringMatching(/./) });
+  // the browser reports each response of 400 as an error of its own
+  expect(faults.filter((fault) => !fault.includes('400'))).toEqual([]);
+  await context.close();
+});
+
 it('fetches a new token when its own is rejected', async () => {
   const { page, context } = await open(1280, 'light');
   let minted = 0;

@@ -49,9 +49,12 @@ export function grammarFault(value: unknown, bounds: GrammarBounds): string | nu
 
 /** The same for one schema, whose depth is bounded, too. */
 export function schemaSizeFault(schema: unknown): string | null {
-  if (depthOf(JSON.stringify(schema) ?? '') > SCHEMA_DEPTH_MAX)
-    return `must be nested at most ${SCHEMA_DEPTH_MAX} levels deep`;
-  return grammarFault(schema, SCHEMA_BOUNDS);
+  return schemaDepthFault(JSON.stringify(schema) ?? '') ?? grammarFault(schema, SCHEMA_BOUNDS);
+}
+
+/** The part of it that is read from the JSON text, before a recursive parser sees it. */
+export function schemaDepthFault(json: string): string | null {
+  return depthOf(json) > SCHEMA_DEPTH_MAX ? `must be nested at most ${SCHEMA_DEPTH_MAX} levels deep` : null;
 }
 
 export function stopFault(stop: string): string | null {

@@ -17,6 +17,32 @@ export const playgroundFr: typeof playgroundEn = {
     maxTokensHint: 'Raisonnement compris. Vide : {tokens}.',
     temperature: 'Température',
     temperatureHint: 'De 0 à 2. Vide : valeur par défaut du modèle.',
+    structured: 'Sortie structurée',
+    structuredOn: 'activée',
+    schema: 'Schéma JSON',
+    schemaHint: 'Les réponses seront du JSON conforme à ce schéma. Vide : texte libre.',
+    schemaNotJson: 'Ce texte n’est pas du JSON valide. L’API le refusera.',
+    schemaNoObject: 'Un schéma doit être un objet JSON. L’API refusera celui-ci.',
+    schemaRefused: 'L’API refusera ce schéma :',
+    schemaCaveats: {
+      lengths:
+        'Les limites de longueur excluent du texte les sauts de ligne, les guillemets droits et les barres obliques inverses :',
+      pattern:
+        'Un motif porte sur tout le texte, comme s’il était écrit ^…$. S’il accepte des guillemets droits, des barres obliques inverses ou des sauts de ligne, le JSON sera invalide :',
+      bounds: 'Les bornes d’un nombre excluent les exposants et plus de six décimales :',
+      required: 'Sans effet pour les noms absents de « properties » :',
+      namePatterns: 'Chaque motif porte sur le nom entier, comme s’il était écrit ^…$ :',
+      otherNames: 'Sans effet à côté de « patternProperties » : aucun autre nom n’est possible :',
+      propertyNames:
+        'Sans effet pour les noms listés dans « properties », et jamais appliqué à côté de « patternProperties » :',
+      allOf: 'Plusieurs schémas dans « allOf » n’imposent rien. Fusionnez-les en un seul :',
+      oneOf: 'Traité comme « anyOf » : une réponse peut correspondre à plusieurs de ces schémas :',
+      reference:
+        'Cette référence n’est pas suivie, donc toute valeur est admise. Seules « # » et « #/… » le sont :',
+      beside: 'Ignoré à côté de « $ref », « const », « enum », « anyOf », « oneOf » ou « allOf » :',
+      untyped: 'Ignoré, car « type » manque :',
+      ignored: 'Ces mots-clés n’ont aucun effet :',
+    },
     key: 'Clé d’API',
     keyHint:
       'Cette page utilise un jeton d’accès de 15 minutes limité à 1 $ ; votre clé n’est jamais exposée.',

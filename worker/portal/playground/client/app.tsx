@@ -21,6 +21,7 @@ export function App({ data }: { data: PlaygroundData }) {
     system: '',
     maxTokens: '',
     temperature: '',
+    schema: '',
     keyId: data.keys[0]!.id,
   });
   const [pinned, setPinned] = useState(false);

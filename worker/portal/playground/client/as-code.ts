@@ -1,6 +1,7 @@
 /** The page's request as a program: the same conversation and settings, with the key read from the environment. */
 import { quoted } from '../../../examples/example.ts';
 import type { ChatBody } from './ask.ts';
+import { javaScriptLiteral, pythonLiteral } from './literal.ts';
 
 export interface Code {
   readonly name: string;
@@ -29,7 +30,7 @@ function python(baseUrl: string, body: ChatBody): string {
   const messages = body.messages.map(
     ({ role, content }) => `        {"role": ${quoted(role)}, "content": ${quoted(content)}},`,
   );
-  const options = numbers(body).map(([name, value]) => `\n    ${name}=${value},`);
+  const options = chosen(body).map(([name, value]) => `\n    ${name}=${pythonLiteral(value, '    ')},`);
   return `# pip install openai
 import os
 from openai import OpenAI
@@ -58,7 +59,7 @@ function node(baseUrl: string, body: ChatBody): string {
   const messages = body.messages.map(
     ({ role, content }) => `    { role: ${quoted(role)}, content: ${quoted(content)} },`,
   );
-  const options = numbers(body).map(([name, value]) => `\n  ${name}: ${value},`);
+  const options = chosen(body).map(([name, value]) => `\n  ${name}: ${javaScriptLiteral(value, '  ')},`);
   return `// npm install openai
 import OpenAI from 'openai';
 
@@ -82,11 +83,9 @@ for await (const { choices, usage } of stream) {
 }`;
 }
 
-/** The numeric settings that were chosen. */
-function numbers({ max_tokens, temperature }: ChatBody): [name: string, value: number][] {
-  const all: [string, number | undefined][] = [
-    ['max_tokens', max_tokens],
-    ['temperature', temperature],
-  ];
-  return all.filter((entry): entry is [string, number] => entry[1] !== undefined);
+/** The optional settings that were chosen. */
+function chosen({ max_tokens, temperature, response_format }: ChatBody): [name: string, value: unknown][] {
+  return Object.entries({ max_tokens, temperature, response_format }).filter(
+    ([, value]) => value !== undefined,
+  );
 }

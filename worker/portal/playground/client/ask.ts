@@ -15,6 +15,13 @@ export interface ChatBody {
   readonly messages: readonly ChatMessage[];
   readonly max_tokens?: number;
   readonly temperature?: number;
+  readonly response_format?: ResponseFormat;
+}
+
+export interface ResponseFormat {
+  readonly type: 'json_schema';
+  /** `schema`: any JSON value, as typed; the API refuses what is no schema. */
+  readonly json_schema: { readonly name: string; readonly schema: unknown };
 }
 
 interface Listener {

@@ -4,6 +4,7 @@ import type { Formats } from '../../../i18n/formats.ts';
 import type { PlaygroundData } from './data.ts';
 import { fill } from './fill.ts';
 import { inputValue } from './input-value.ts';
+import { SchemaField } from './schema-field.tsx';
 import type { Settings } from './settings.ts';
 
 export function SettingsForm(props: {
@@ -53,6 +54,7 @@ export function SettingsForm(props: {
           step="any"
           onInput={set('temperature')}
         />
+        <SchemaField phrases={phrases} schema={settings.schema} onInput={set('schema')} />
         <SelectField
           id="key"
           label={phrases.key}
