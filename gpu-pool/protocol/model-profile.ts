@@ -54,9 +54,19 @@ const ControlToken = z
     'A control token must have a character that JSON has in texts only, such as `<`.',
   );
 
+/**
+ * Text of one line. Recipes write it into systemd units, where a line break ends even quoted text, so that the rest would be
+ * a directive of its own, run by root.
+ */
+const Line = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .regex(/^[^\p{Cc}\u2028\u2029]*$/u, 'Leave out line breaks and control characters.');
+
 const Flag = z.string().regex(/^--[a-z][a-z0-9-]{1,63}$/);
 /** true: a switch. */
-const FlagValue = z.union([z.literal(true), z.number(), z.string().min(1).max(256)]);
+const FlagValue = z.union([z.literal(true), z.number(), Line(256).min(1)]);
 
 export const ModelProfile = z.strictObject({
   /** The maker's name on Hugging Face, shown as `owned_by`. */
@@ -72,11 +82,11 @@ export const ModelProfile = z.strictObject({
   contextLength: z.int().positive().max(TOKENS_MAX).optional(),
   /** Names of SGLang's parsers (`--reasoning-parser`, `--tool-call-parser`); null: the model needs none. */
   parsers: z.strictObject({
-    reasoning: z.string().max(64).nullable(),
-    tools: z.string().max(64).nullable(),
+    reasoning: Line(64).nullable(),
+    tools: Line(64).nullable(),
   }),
   /** Path of a chat template within the engine's image; null: the repository's own. */
-  chatTemplate: z.string().max(256).nullable(),
+  chatTemplate: Line(256).nullable(),
   /**
    * Thoughts of earlier answers, which clients send back as `reasoning_content`: `dropped`, `kept`, or kept `with_tools`,
    * where the request has tools.
@@ -105,8 +115,6 @@ export const ModelProfile = z.strictObject({
   /** The hardware that the model fits, with the flags of the engine that differ there. */
   hardware: z.partialRecord(z.enum(HARDWARE), z.record(Flag, FlagValue)),
   /** Where each fact was read, and when. */
-  sources: z
-    .array(z.strictObject({ fact: z.string().max(200), source: z.string().max(300), date: z.iso.date() }))
-    .max(32),
+  sources: z.array(z.strictObject({ fact: Line(200), source: Line(300), date: z.iso.date() })).max(32),
 });
 export type ModelProfile = z.infer<typeof ModelProfile>;

@@ -20,3 +20,25 @@ it('the console offers every profile that is shipped, and each by the id of its 
   ]);
   expect(SHIPPED_MODELS).toEqual(Object.fromEntries(shipped));
 });
+
+describe('a profile whose text would begin a line of its own in a systemd unit', () => {
+  const [file] = files;
+  const profile = JSON.parse(readFileSync(`${FOLDER}/${file}`, 'utf8'));
+  const [hardware] = Object.keys(profile.hardware);
+  const changes: [string, (text: string) => object][] = [
+    ['chatTemplate', (text) => ({ chatTemplate: text })],
+    ['parsers.tools', (text) => ({ parsers: { ...profile.parsers, tools: text } })],
+    ['parsers.reasoning', (text) => ({ parsers: { ...profile.parsers, reasoning: text } })],
+    ['hardware', (text) => ({ hardware: { [hardware!]: { '--some-flag': text } } })],
+    ['sources', (text) => ({ sources: [{ fact: text, source: 'https://example.com', date: '2026-11-30' }] })],
+    ['sources', (text) => ({ sources: [{ fact: 'a fact', source: text, date: '2026-11-30' }] })],
+  ];
+  const faultyField = (change: object) =>
+    ModelProfile.safeParse({ ...profile, ...change }).error?.issues[0]?.path.join('.') ?? null;
+
+  it.each(changes)('is refused: %s', (field, change) => {
+    expect(faultyField(change('/a b'))).toBeNull();
+    for (const text of ['a\nExecStartPre=b', 'a\rb', 'a\u2028b', 'a\u001b[31m', 'a\u0000b'])
+      expect(faultyField(change(text))).toMatch(new RegExp(`^${field}`));
+  });
+});
