@@ -58,7 +58,7 @@ describe('the operator’s prices', () => {
     expect(added).toContain(names.addedNotice(id));
     expect(added).toContain(`standard/1 ${names.states.next} all day $0.11 $0.55 $2.20`);
     expect(added).toContain(names.added(console.email, '').trim());
-    expect(added).toContain(`${model} ${names.version}`);
+    expect(added).toContain(`${model} ${MESSAGES.en.operator.modelEnd.link} ${names.version}`);
     expect(await auditOf(id)).toHaveLength(1);
   });
 
