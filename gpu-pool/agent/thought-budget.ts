@@ -1,5 +1,5 @@
 /**
- * The budget of a thought: who keeps it. An engine that was started for it does so exactly and in every form of answer. For
+ * The budget of a thought, and whether engine or agent keeps it. An engine that was started for it does so exactly and in every form of answer. For
  * any other the agent stops the engine at the budget, closes the thought and has the engine go on behind it. No grammar
  * starts behind a thought that was closed from outside, so that way has neither JSON answers nor demanded calls.
  */
@@ -16,8 +16,8 @@ export interface ThoughtBudget {
 }
 
 /**
- * Tokens past its budget at which a thought shows that the engine does not keep it: the tag that ends it, and one token for
- * text that the engine still holds back.
+ * Tokens past its budget at which a thought shows that the engine does not keep it: the tag that ends it, and three tokens of
+ * a character of four, whose text the engine holds back.
  */
 const ENGINE_SLACK = 4;
 

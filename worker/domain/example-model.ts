@@ -1,5 +1,5 @@
 /** The model that examples and first choices name: what is sold decides, so no name stands in code. */
-import { hasBegun, hasEnded, type ModelEnd } from './model-end.ts';
+import { type ModelEnd, onSale } from './model-end.ts';
 import type { DatedPrice } from './pricing.ts';
 
 type Sold = Pick<ModelEnd, 'id' | 'endsAtMs'> & { readonly prices: readonly DatedPrice[] };
@@ -12,10 +12,9 @@ const NOTHING_SOLD = 'MODEL';
  * where there is no other.
  */
 export function exampleModelId(models: readonly Sold[], nowMs: number): string {
-  const sold = models.filter((model) => hasBegun(model, nowMs) && !hasEnded(model, nowMs));
   const rank = ({ endsAtMs, prices }: Sold) =>
     [endsAtMs === null ? 0 : 1, Math.min(...prices.map(({ fromMs }) => fromMs))] as const;
-  const [first] = sold.toSorted((a, b) => {
+  const [first] = onSale(models, nowMs).toSorted((a, b) => {
     const [[aEnds, aFrom], [bEnds, bFrom]] = [rank(a), rank(b)];
     return aEnds - bEnds || aFrom - bFrom || a.id.localeCompare(b.id);
   });

@@ -1,5 +1,6 @@
 /** The definition of a model by its operator: its fields, their bounds, and which of them may still change. Pure. */
 import { ModelProfile } from '../../gpu-pool/protocol/model-profile.ts';
+import { utf8Length } from './grammar.ts';
 
 /** Every isolate reads the whole catalogue every ten seconds, about 4 KiB a model. No fleet has nodes for as many. */
 export const MODELS_MAX = 500;
@@ -60,7 +61,7 @@ export function definitionFault(definition: ModelDefinition): DefinitionFault | 
     return 'context_above_weights';
   if (outputTokensMax > contextTokens) return 'output_above_context';
   if (outputTokensDefault > outputTokensMax) return 'default_above_max';
-  return JSON.stringify(profile).length > PROFILE_BYTES_MAX ? 'profile_too_large' : null;
+  return utf8Length(JSON.stringify(profile)) > PROFILE_BYTES_MAX ? 'profile_too_large' : null;
 }
 
 /** The names by which requests find the model, as they are compared. */
