@@ -24,6 +24,8 @@ export class ActiveRequest {
   readonly #graceMs: number;
   /** By choice, the id under which the engine knows it; undefined where that is not known yet. */
   readonly #choiceIds: (string | undefined)[];
+  /** The id of the pass over the prompt that runs at the engine before the choices; null: none runs. */
+  #promptPassId: string | null = null;
   #abortSent = false;
   #reason: AbortReason | null = null;
   #onGraceExpired: (() => void) | null = null;
@@ -88,9 +90,18 @@ export class ActiveRequest {
     this.#choiceIds[0] = rid;
   }
 
-  /** Whether an abort reaches every choice. One without a known id ends only when the engine sees that its client is gone. */
+  /** Notes that the engine makes a pass over the prompt, under an id of its own. */
+  promptPassBegins(rid: string): void {
+    this.#promptPassId = rid;
+  }
+
+  promptPassEnds(): void {
+    this.#promptPassId = null;
+  }
+
+  /** Whether an abort reaches all that runs. A choice without a known id ends only when the engine sees that its client is gone. */
   get #reachable(): boolean {
-    return this.#choiceIds.every((id) => id !== undefined);
+    return this.#promptPassId !== null || this.#choiceIds.every((id) => id !== undefined);
   }
 
   #expireGrace(): void {
@@ -107,14 +118,19 @@ export class ActiveRequest {
     if (this.#graceExpired) callback();
   }
 
-  /** Aborts every choice whose id is known. */
+  /** Aborts the pass over the prompt, or else every choice whose id is known. */
   abortAtEngine(): void {
-    for (const choice of this.#choiceIds.keys()) this.abortChoice(choice);
+    if (this.#promptPassId !== null) this.#abortId(this.#promptPassId);
+    else for (const choice of this.#choiceIds.keys()) this.abortChoice(choice);
   }
 
-  /** Aborts one choice. POST /abort_request drops an id that the engine does not know, with a 200. */
+  /** Aborts one choice. */
   abortChoice(choice: number): void {
-    const rid = this.#choiceIds[choice];
+    this.#abortId(this.#choiceIds[choice]);
+  }
+
+  /** POST /abort_request drops an id that the engine does not know, with a 200. */
+  #abortId(rid: string | undefined): void {
     this.#abortSent = true;
     if (rid === undefined) return;
     void callEngine(this.#engine, {

@@ -3,18 +3,26 @@
  * ended.
  */
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import type { GenerateRequest, NodeChunk, NodeUsage, Receipt } from '../protocol/schemas.ts';
 import type { ActiveRequest } from './active-requests.ts';
 import type { Answer } from './answer.ts';
 import { contextExceeded, contextTooShort, fitContext } from './context-window.ts';
-import { openEngine } from './engine-client.ts';
+import { type EngineFailure, openEngine, readSmall } from './engine-client.ts';
 import type { Queued } from './engine-queue.ts';
 import { EngineStream } from './engine-stream.ts';
 import type { GenerateContext } from './generate-context.ts';
 import { isRequestError, type RequestError } from './request-error.ts';
 import { wantsJson } from './sglang/answer-format.ts';
 import { fromStatus, isOperatorsMistake, whatToCheck } from './sglang/engine-error.ts';
-import { maxTokensPerChoice, toEngineRequest, type Wanted } from './sglang/request.ts';
+import {
+  type EngineRequest,
+  maxTokensPerChoice,
+  promptPassId,
+  toEngineRequest,
+  toPromptPass,
+  type Wanted,
+} from './sglang/request.ts';
 import { StreamReader } from './sglang/stream.ts';
 import { tokenizePrompt, tokenizeText } from './sglang/tokenize.ts';
 import { wantedAnswer } from './sglang/wanted.ts';
@@ -59,6 +67,8 @@ export class EngineRun {
   #stopByMs = Number.POSITIVE_INFINITY;
   /** Whether the request has places in the engine's queue. */
   #inQueue = false;
+  /** When the first token must be there, the pass over the prompt included; null: nothing has been posted for it. */
+  #firstTokenByMs: number | null = null;
   /** Whether the engine has been sent the request. */
   #asked = false;
   /** The budget of the thought that is running; null: it has none, or has been closed. */
@@ -103,6 +113,8 @@ export class EngineRun {
   async #generate(fitted: Fitted): Promise<EngineRunResult> {
     this.#reader.readAs(fitted.wanted.format);
     if (fitted.budget?.closable) this.#reader.keepText();
+    const ended = this.#activeRequest.choices > 1 ? await this.#passPrompt(fitted) : null;
+    if (ended !== null) return ended;
     const result = await this.#run(fitted, this.#activeRequest.claims.jti);
     return result.kind === 'thought_closed' ? this.#goOn(fitted) : result;
   }
@@ -142,6 +154,7 @@ export class EngineRun {
     if (promptIds === null || textIds === null)
       return this.#failed('engine_failed', 'The engine cannot go on behind a closed thought.');
     if (this.#activeRequest.aborting !== null) return this.#failed('engine_failed', '');
+    this.#firstTokenByMs = null;
     // Not the first request's id as a prefix: a late abort of that one would match it (scheduler.py, `abort_request`).
     const rid = `answer-${this.#activeRequest.claims.jti}`;
     this.#activeRequest.goOnAs(rid);
@@ -238,50 +251,84 @@ export class EngineRun {
   }
 
   /**
+   * Has the engine pass over the prompt once before it begins several choices, because only that pass says how much was
+   * cached. The prompt is computed no oftener for it: the engine's own first pass finds it in the cache.
+   * @returns the result where the request has ended with it
+   */
+  async #passPrompt({ request, wanted }: Fitted): Promise<EngineRunResult | null> {
+    const rid = promptPassId(this.#activeRequest.claims.jti);
+    const { model_path: modelPath } = this.#context.watch.info;
+    this.#activeRequest.promptPassBegins(rid);
+    const body = await this.#post(toPromptPass(request, { rid, modelPath, wanted }), async (response) => ({
+      answer: await readSmall(response),
+    }));
+    if ('kind' in body) return body;
+    this.#promptBegun();
+    const passed = this.#reader.readPromptPass(body.answer);
+    if (!passed || this.#activeRequest.aborting !== null) {
+      // A whole answer is its request's end; after anything else the pass may run on.
+      this.#engineEnded = body.answer !== null;
+      if (!this.#engineEnded) this.#activeRequest.abortAtEngine();
+      return this.#failed('engine_failed', 'The engine stopped before it had read the prompt.');
+    }
+    this.#activeRequest.promptPassEnds();
+    this.#context.watch.tokenSeen();
+    return null;
+  }
+
+  /**
    * Posts the request. Returns the stream, or the result where it has ended already. SGLang holds the response head
    * back until the first token.
    */
-  async #openStream({ request, wanted }: Fitted, rid: string): Promise<EngineStream | EngineRunResult> {
-    const { engine, watch, deadlines } = this.#context;
-    const { path, body } = toEngineRequest(request, {
-      rid,
-      modelPath: watch.info.model_path,
-      wanted,
-    });
-    this.#asked = true;
-    const { prompt_tokens_max: promptMax = Number.POSITIVE_INFINITY } = this.#activeRequest.claims;
-    this.#promptBegun = watch.promptSent(promptMax * this.#activeRequest.choices);
-    const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(), deadlines.firstTokenMs);
-    this.#activeRequest.setGraceExpiredCallback(() => deadline.abort());
-    const response = await openEngine(engine, {
-      method: 'POST',
-      path,
-      body,
-      signal: deadline.signal,
-    });
-    clearTimeout(timer);
-    if ('failure' in response) {
-      // After a reset the request may run on; where the connection was refused nothing runs that could be aborted.
-      if (response.failure !== 'refused') this.#activeRequest.abortAtEngine();
-      if (response.failure !== 'timeout')
-        return this.#failed('engine_failed', 'The engine cannot be reached.');
-      return this.#failed('engine_timeout', 'The engine sent no first token in time.');
-    }
-    const status = response.statusCode ?? 0;
-    if (status !== 200) {
-      // The body is not read: it says nothing that the agent may act on.
-      response.destroy();
-      this.#engineEnded = true;
-      if (isOperatorsMistake(status)) watch.inspectSoon();
-      return this.#failed(fromStatus(status, response.headers['retry-after']));
-    }
-    if (!/^text\/event-stream\b/i.test(response.headers['content-type'] ?? '')) {
+  #openStream({ request, wanted }: Fitted, rid: string): Promise<EngineStream | EngineRunResult> {
+    const { model_path: modelPath } = this.#context.watch.info;
+    return this.#post(toEngineRequest(request, { rid, modelPath, wanted }), (response) => {
+      if (/^text\/event-stream\b/i.test(response.headers['content-type'] ?? ''))
+        return new EngineStream(response);
       response.destroy();
       this.#activeRequest.abortAtEngine();
       return this.#failed('engine_failed', 'The engine’s response is not an event stream.');
+    });
+  }
+
+  /** Posts to the engine, and has the response taken within the deadline; returns the result where the request has ended. */
+  async #post<T>(
+    { path, body }: EngineRequest,
+    take: (response: IncomingMessage) => T | Promise<T>,
+  ): Promise<T | EngineRunResult> {
+    const { engine, watch, deadlines, now } = this.#context;
+    this.#asked = true;
+    const { prompt_tokens_max: promptMax = Number.POSITIVE_INFINITY } = this.#activeRequest.claims;
+    this.#promptBegun = watch.promptSent(promptMax * this.#activeRequest.choices);
+    this.#firstTokenByMs ??= now() + deadlines.firstTokenMs;
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), Math.max(0, this.#firstTokenByMs - now()));
+    this.#activeRequest.setGraceExpiredCallback(() => deadline.abort());
+    const response = await openEngine(engine, { method: 'POST', path, body, signal: deadline.signal });
+    if ('failure' in response) {
+      clearTimeout(timer);
+      return this.#unanswered(response);
     }
-    return new EngineStream(response);
+    const status = response.statusCode ?? 0;
+    if (status === 200) {
+      const taken = await take(response);
+      clearTimeout(timer);
+      return deadline.signal.aborted ? this.#unanswered({ failure: 'timeout' }) : taken;
+    }
+    clearTimeout(timer);
+    // The body is not read: it says nothing that the agent may act on.
+    response.destroy();
+    this.#engineEnded = true;
+    if (isOperatorsMistake(status)) watch.inspectSoon();
+    return this.#failed(fromStatus(status, response.headers['retry-after']));
+  }
+
+  /** The result where the engine gave no response, or not all of it. */
+  #unanswered({ failure }: EngineFailure): EngineRunResult {
+    // After a reset the request may run on; where the connection was refused nothing runs that could be aborted.
+    if (failure !== 'refused') this.#activeRequest.abortAtEngine();
+    if (failure !== 'timeout') return this.#failed('engine_failed', 'The engine cannot be reached.');
+    return this.#failed('engine_timeout', 'The engine sent no first token in time.');
   }
 
   async #relay(stream: EngineStream): Promise<EngineRunResult | ThoughtClosed> {

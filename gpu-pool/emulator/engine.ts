@@ -281,7 +281,7 @@ export class Engine {
       this.#waiting.shift();
       this.cache.lock(node);
       const resumed = request.lastTokenMs !== null;
-      const cachedTokens = resumed ? request.cachedTokens : node.depthTokens;
+      const cachedTokens = resumed ? request.cachedTokens : this.#cachedFor(request, node);
       const knownTokens = request.prompt.length + request.produced.reduce((sum, each) => sum + each, 0);
       Object.assign(request, {
         phase: 'prefill',
@@ -291,7 +291,7 @@ export class Engine {
       });
       this.#running.push(request);
       if (resumed) continue;
-      this.stats.admitted({ promptTokens: request.prompt.length, cachedTokens });
+      this.#countPrompt(request, node);
       this.#log.write({
         t: this.#now(),
         start: request.rid,
@@ -299,6 +299,22 @@ export class Engine {
         cached_tokens: cachedTokens,
       });
     }
+  }
+
+  /**
+   * What a choice reports as cached. Before several choices the engine passes over the prompt once to fill its cache, so
+   * each finds its whole prompt there (tokenizer_manager.py, `_handle_batch_request`).
+   */
+  #cachedFor({ choices, prompt }: EngineRequest, found: CacheNode): number {
+    return choices.length === 1 ? found.depthTokens : this.cache.depthOnceFilled(prompt);
+  }
+
+  /** Counts the prompt for each choice, and for the pass before several. */
+  #countPrompt(request: EngineRequest, found: CacheNode): void {
+    const promptTokens = request.prompt.length;
+    const cachedTokens = this.#cachedFor(request, found);
+    for (const _ of request.choices) this.stats.admitted({ promptTokens, cachedTokens });
+    if (request.choices.length > 1) this.stats.admitted({ promptTokens, cachedTokens: found.depthTokens });
   }
 
   /**

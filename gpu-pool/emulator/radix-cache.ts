@@ -58,6 +58,11 @@ export class RadixCache {
     return node;
   }
 
+  /** How much of `tokens` is found once they have been put into the tree. */
+  depthOnceFilled({ length }: readonly string[]): number {
+    return this.#enabled ? Math.floor((length - 1) / this.#pageTokens) * this.#pageTokens : 0;
+  }
+
   /** Puts every whole page of `tokens` into the tree and returns the deepest node. */
   insert(key: string, tokens: readonly string[]): CacheNode {
     let node = this.#root(key);

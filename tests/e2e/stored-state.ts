@@ -5,6 +5,7 @@
 import { existsSync, globSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { isPromptPassId } from '../../gpu-pool/agent/sglang/request.ts';
 import { type LoggedRequest, readEngineLog } from '../../gpu-pool/emulator/log.ts';
 import { parseCanaryId } from '../../worker/domain/canary.ts';
 import { requestsOfGroups } from '../laws/settlement-group-rows.ts';
@@ -97,8 +98,9 @@ function engineCount(requestId: string, attempt: LoggedRequest, tailTokensMax: n
 function readLogOf(stateDir: string, name: string): Map<string, LoggedRequest> {
   const file = join(stateDir, name, 'engine-log.jsonl');
   const logged = existsSync(file) ? readEngineLog(file) : [];
-  // the edge's own canary requests belong to no account
-  return new Map([...logged].filter(([requestId]) => parseCanaryId(requestId) === null));
+  // the edge's own canary requests belong to no account, and the agent's passes over prompts are billed to none
+  const isPaid = (rid: string) => parseCanaryId(rid) === null && !isPromptPassId(rid);
+  return new Map([...logged].filter(([rid]) => isPaid(rid)));
 }
 
 type Select = <T>(table: string, columns?: string) => T[] | undefined;

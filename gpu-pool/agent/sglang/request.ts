@@ -7,6 +7,7 @@ import { grammarOf, wantsJson } from './answer-format.ts';
 const CHAT_PATH = '/v1/chat/completions';
 const COMPLETIONS_PATH = '/v1/completions';
 export const ABORT_PATH = '/abort_request';
+const PROMPT_PASS = 'prompt-';
 
 /**
  * Scheduling priorities. The higher runs first, and preempts a running request if the difference is greater than
@@ -62,6 +63,30 @@ export function toEngineRequest(
       cache_salt: request.cache_salt,
     },
   };
+}
+
+/** The id of a request's pass over the prompt: not the request's own as a prefix, or an abort of that would match it. */
+export const promptPassId = (requestId: string): string => `${PROMPT_PASS}${requestId}`;
+
+/** Whether the engine knows a pass over a prompt by this id. */
+export const isPromptPassId = (rid: string): boolean => rid.startsWith(PROMPT_PASS);
+
+/**
+ * A pass over the prompt of a request, whose answer counts how much of it was cached. SGLang makes such a pass of its own
+ * before it begins several choices, and then reports the whole prompt as cached for each (tokenizer_manager.py,
+ * `_handle_batch_request`). All that a chat template can look at stays as in the request, or the prompt would be another.
+ */
+export function toPromptPass(
+  request: GenerateRequest,
+  { rid, modelPath, wanted }: { rid: string; modelPath: string; wanted: Wanted },
+): EngineRequest {
+  // SGLang takes 0 tokens for none given.
+  const short = { ...request, n: 1, max_tokens: 1, logprobs: undefined, top_logprobs: undefined };
+  const { body, ...rest } = toEngineRequest(short, {
+    ...{ rid, modelPath },
+    wanted: { ...wanted, engineBudget: null },
+  });
+  return { ...rest, body: { ...body, stream: false, stream_options: undefined } };
 }
 
 function chatFields(request: GenerateRequest, { format, promptIds, engineBudget }: Wanted) {

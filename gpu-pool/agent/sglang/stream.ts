@@ -56,6 +56,11 @@ const EngineChunk = z.object({
   usage: z.unknown().optional(),
   error: z.unknown().optional(),
 });
+/** The answer of a pass over the prompt; of its only choice nothing but the end is of interest. */
+const PromptPass = z.object({
+  choices: z.array(z.object({ finish_reason: z.string().nullish() })).min(1),
+  usage: z.unknown().optional(),
+});
 type EngineChoice = NonNullable<z.infer<typeof EngineChunk>['choices']>[number];
 
 export class StreamReader {
@@ -109,6 +114,18 @@ export class StreamReader {
       format === null
         ? []
         : Array.from({ length: this.#choices }, () => new RawAnswer({ format, ...options }));
+  }
+
+  /**
+   * Reads the whole answer of a pass over the prompt, for its count of what was cached.
+   * @returns whether the pass was completed
+   */
+  readPromptPass(answer: unknown): boolean {
+    const parsed = PromptPass.safeParse(answer);
+    if (!parsed.success || parsed.data.choices.some((choice) => choice.finish_reason === 'abort'))
+      return false;
+    this.#meter.readPromptPass(parsed.data.usage);
+    return true;
   }
 
   /** Keeps the raw text of the only choice, so that the engine can go on from it. */

@@ -40,6 +40,8 @@ export class UsageMeter {
   readonly #total: Counts = { completion: 0, reasoning: 0, reported: false, deltas: 0 };
   #prompt = 0;
   #cached = 0;
+  /** Whether a pass over the prompt, before the request itself, has counted what was cached. */
+  #cachedIsKnown = false;
   /** Tokens of a thought that the agent has closed; the engine counts anew behind it. */
   #closedThought = 0;
   /** Tokens that were generated past that thought's limit. */
@@ -84,10 +86,21 @@ export class UsageMeter {
     // Behind a closed thought, the prompt is that thought too.
     if (this.#closedThought > 0) return;
     this.#prompt = this.#count(fields.prompt_tokens, PROMPT_TOKENS_MAX, this.#prompt) ?? this.#prompt;
+    if (!this.#cachedIsKnown) this.#readCached(fields);
+    if (this.#cached > this.#prompt) this.#onAnomaly('inconsistent');
+  }
+
+  #readCached(fields: Record<string, unknown>): void {
     // prompt_tokens_details is null unless the cache report is on and something was cached: its absence says nothing.
     const cached = detail(fields.prompt_tokens_details, 'cached_tokens');
     this.#cached = this.#count(cached, PROMPT_TOKENS_MAX, this.#cached) ?? this.#cached;
-    if (this.#cached > this.#prompt) this.#onAnomaly('inconsistent');
+  }
+
+  /** Takes the `usage` of a pass over the prompt, which alone says how much of it was cached before. */
+  readPromptPass(usage: unknown): void {
+    this.#cachedIsKnown = true;
+    if (typeof usage === 'object' && usage !== null) this.#readCached(usage as Record<string, unknown>);
+    else this.#onAnomaly('missing');
   }
 
   /** Records that choice `index` brought text or a tool call; `reported` says whether counts came with it. */

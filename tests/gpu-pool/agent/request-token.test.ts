@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { CLAIMS_HEADER } from '../../../gpu-pool/protocol/schemas.ts';
 import { type FakeEdge, requestHeaders, requestId } from './fake-edge.ts';
 import { generate, post, SALT, setUp, until } from './helpers.ts';
+import { sendPromptPass } from './scripted-engine.ts';
 
 const seconds = () => Math.floor(Date.now() / 1_000);
 const b64 = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
@@ -180,9 +181,12 @@ describe('the allow-list', () => {
 
   it('splits the claim between the choices', async () => {
     const { agent, edge, engine } = await setUp();
-    engine.onChat = ({ res }) => res.writeHead(400).end();
+    engine.onChat = ({ body, res }) => (body.stream ? res.writeHead(400).end() : sendPromptPass(res));
     await generate({ agent, edge }, { body: { ...BODY_N, n: 4 }, claims: { max_tokens: 50 } });
-    expect(engine.calls[0]?.body.max_tokens).toBe(12);
+    expect(engine.calls.map(({ body }) => [body.n, body.max_tokens])).toEqual([
+      [1, 1],
+      [4, 12],
+    ]);
   });
 
   it('refuses a body outside the protocol or above 8 MiB', async () => {

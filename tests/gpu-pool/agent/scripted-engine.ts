@@ -158,6 +158,13 @@ export function usage(
   };
 }
 
+/** Answers a pass over a prompt, which the agent makes before it asks for several choices. */
+export function sendPromptPass(res: ServerResponse, counts: unknown = usage(1, { cached: 0 })): void {
+  res.writeHead(200, { 'content-type': 'application/json' });
+  const message = { role: 'assistant', content: 'Hello' };
+  res.end(JSON.stringify({ choices: [{ index: 0, message, finish_reason: 'length' }], usage: counts }));
+}
+
 /** A last chunk without choices, with the usage of the whole request. */
 export function total(counts: unknown): Record<string, unknown> {
   return { id: 'req', object: 'chat.completion.chunk', choices: [], usage: counts };

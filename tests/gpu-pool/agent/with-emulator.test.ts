@@ -88,7 +88,8 @@ describe('the agent in front of an emulated engine', () => {
       expect((await Promise.all(answers)).map(({ status, done }) => [status, done])).toEqual(
         Array(burst.requests).fill([200, true]),
       );
-      expect(emulator.requests).toHaveLength(Math.min(50, burst.requests));
+      // Before several choices comes a pass over the prompt.
+      expect(emulator.requests).toHaveLength(burst.n === 1 ? 50 : 2 * burst.requests);
     },
   );
 
@@ -192,14 +193,21 @@ describe('the agent in front of an emulated engine', () => {
       { speed: 1, override: { maxRunningRequests: 1 } },
       { abortGraceMs: 60_000 },
     );
-    const long = { ...BODY, messages: [{ role: 'user', content: '[[reasoning=5000 answer=5]]' }] };
-    const blocking = new AbortController();
-    const first = await edge.sign({ max_tokens: 9_000 });
-    await post(agent.url, '/v1/generate', first, { ...long, max_tokens: 9_000 }, blocking.signal);
+    // While the engine stands still, a long answer comes behind the pass over the prompt and before the choices.
+    emulator.engine.freeze();
     const client = new AbortController();
     const jti = requestId();
     const headers = await edge.sign({ jti });
     const waiting = post(agent.url, '/v1/generate', headers, { ...BODY, n: 3 }, client.signal);
+    await until(() => emulator.engine.load.waitingRequests === 1);
+    const blocking = new AbortController();
+    const first = await edge.sign({ max_tokens: 9_000 });
+    const long = { ...BODY, messages: [{ role: 'user', content: '[[reasoning=5000 answer=5]]' }] };
+    const body = { ...long, max_tokens: 9_000 };
+    const blocker = post(agent.url, '/v1/generate', first, body, blocking.signal);
+    await until(() => emulator.engine.load.waitingRequests === 2);
+    emulator.engine.thaw();
+    expect((await blocker).status).toBe(200);
     await until(() => emulator.engine.load.waitingRequests === 3);
     client.abort();
     await waiting.catch(() => {});

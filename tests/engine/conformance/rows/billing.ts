@@ -49,18 +49,27 @@ async function measure(
 
 /**
  * Billed tokens against counted ones. Of a request with several choices the engine counts the prompt for each, and once more
- * to fill the cache, while it is billed once.
+ * to fill its cache, always cached, and before them the agent's pass with one token: the prompt is billed once, as cached as
+ * that pass found it, and the token is not.
  */
 function billedAsCounted({ rows, grown }: Measured, choices: number): Verdict {
   const [row] = rows;
   if (row === undefined) return verdict('a bill', 'none', false);
   const billed = `${row.prompt_tokens} prompt, ${row.cached_tokens} cached, ${row.completion_tokens} completion`;
   const counted = `${grown.prompt} prompt, ${grown.cached} cached, ${grown.generated} completion`;
-  const same =
-    choices === 1
-      ? billed === counted
-      : row.completion_tokens === grown.generated && grown.prompt % row.prompt_tokens === 0;
+  const same = choices === 1 ? billed === counted : countsAfterPass(row, grown, choices);
   return verdict(`counted ${counted}`, `billed ${billed}`, same);
+}
+
+function countsAfterPass(row: RequestRow, grown: Counters, choices: number): boolean {
+  const inCache = (grown.cached - row.cached_tokens) / (choices + 1);
+  return (
+    row.completion_tokens + 1 === grown.generated &&
+    row.prompt_tokens * (choices + 2) === grown.prompt &&
+    Number.isInteger(inCache) &&
+    // A question that was never asked is not billed as cached, unless it fits no page of the cache.
+    (row.cached_tokens < inCache || inCache === 0)
+  );
 }
 
 const question = (text: string) => user(`${freshWord()} ${text}`);

@@ -119,6 +119,27 @@ export const STREAMS: readonly Assumption[] = [
     },
   },
   {
+    id: 'streams/choices-cached',
+    says: 'each of several choices reports a fresh prompt as cached, as far as a second request finds it cached; a single one does not',
+    madeBy: ['gpu-pool/agent/engine-run.ts', 'gpu-pool/emulator/engine.ts'],
+    async check({ engine }) {
+      const cachedOf = async (body: object) => {
+        const { chunks } = await engine.stream(body);
+        const usages = [...usagesOf(chunks, 0), ...usagesOf(chunks, 1), ...[totalOf(chunks)]];
+        return [...new Set(usages.map((usage) => usage?.prompt_tokens_details?.cached_tokens ?? 0))].join();
+      };
+      const fresh = () => short({ messages: user(`${freshWord()} ${'Say hello. '.repeat(100)}`) });
+      const [several, single] = [fresh(), fresh()];
+      const [first, again] = [await cachedOf({ ...several, n: 2 }), await cachedOf(several)];
+      const alone = await cachedOf(single);
+      return verdict(
+        `as many as again, ${again}, and 0 for a single one`,
+        `${first} and ${alone}`,
+        first === again && Number(again) > 60 && alone === '0',
+      );
+    },
+  },
+  {
     id: 'streams/max-tokens',
     says: 'max_tokens ends each choice at exactly so many tokens, with "length"',
     madeBy: ['gpu-pool/agent/sglang/request.ts', 'gpu-pool/emulator/plan.ts'],
