@@ -5,8 +5,8 @@ import { nanoUsd } from '../../worker/domain/money.ts';
 import {
   type ReasoningModel,
   type ReasoningRequest,
+  type ReasoningSetting,
   steer,
-  type Wish,
 } from '../../worker/domain/reasoning.ts';
 
 type Thinking = ModelProfile['thinking'];
@@ -23,7 +23,7 @@ const model = (thinking: Thinking, change: Partial<ReasoningModel> = {}): Reason
 const wish = (asked: Partial<Omit<ReasoningRequest, 'fields'>>): ReasoningRequest => ({
   ...{ enabled: null, adaptive: null, effort: null, budgetTokens: null, budgetNanoUsd: null, exclude: null },
   ...asked,
-  fields: Object.fromEntries(Object.keys(asked).map((name) => [name as Wish, `the.${name}`])),
+  fields: Object.fromEntries(Object.keys(asked).map((name) => [name as ReasoningSetting, `the.${name}`])),
 });
 const nothing = { templateVariables: undefined, thinkingBudget: undefined, ignored: [] };
 const on = { thinking: true };

@@ -7,7 +7,7 @@
 import type { ModelProfile } from '../../gpu-pool/protocol/model-profile.ts';
 import type { NanoUsd } from './money.ts';
 
-/** A request's wishes for reasoning; null: it says nothing of it. */
+/** The settings of reasoning in a request; null: it has none. */
 export interface ReasoningRequest {
   readonly enabled: boolean | null;
   /** The model decides by itself how much it thinks. */
@@ -21,10 +21,16 @@ export interface ReasoningRequest {
   /** Thoughts are generated and billed, and not sent. */
   readonly exclude: boolean | null;
   /** The field of the body that said it, for each of the above that is not null. */
-  readonly fields: Readonly<Partial<Record<Wish, string>>>;
+  readonly fields: Readonly<Partial<Record<ReasoningSetting, string>>>;
 }
 
-export type Wish = 'enabled' | 'adaptive' | 'effort' | 'budgetTokens' | 'budgetNanoUsd' | 'exclude';
+export type ReasoningSetting =
+  | 'enabled'
+  | 'adaptive'
+  | 'effort'
+  | 'budgetTokens'
+  | 'budgetNanoUsd'
+  | 'exclude';
 
 /**
  * Efforts, weakest first, with the share of `max_tokens` that a thought may take where a model knows no levels of its own.
@@ -106,7 +112,7 @@ function isUnbounded(effort: string): boolean {
 }
 
 function withoutThought(asked: ReasoningRequest, model: ReasoningModel): Steering {
-  const demanded = (['enabled', 'budgetTokens', 'budgetNanoUsd'] as const).find((wish) => asked[wish]);
+  const demanded = (['enabled', 'budgetTokens', 'budgetNanoUsd'] as const).find((setting) => asked[setting]);
   if (demanded !== undefined && asked.enabled !== false) return refused(asked, demanded, cannotThink(model));
   return {
     ok: true,
@@ -128,7 +134,7 @@ function switchedOff(asked: ReasoningRequest, { thinking }: ReasoningModel): Ste
   };
 }
 
-/** Every wish but to be spared the thought's text asks a model that can be switched to think. */
+/** Every setting but `exclude` asks a model that can be switched to think. */
 function variables(
   { asked, level, budget }: { asked: ReasoningRequest; level: string | null; budget: number | undefined },
   { thinking }: ReasoningModel,
@@ -206,16 +212,16 @@ function unknownEffort(asked: ReasoningRequest, { thinking }: ReasoningModel): S
   return refused(asked, 'effort', `must be one of ${words.map((word) => `"${word}"`).join(', ')}`);
 }
 
-function named({ fields }: ReasoningRequest, wishes: readonly Wish[]): string[] {
-  return wishes.flatMap((wish) => fields[wish] ?? []);
+function named({ fields }: ReasoningRequest, settings: readonly ReasoningSetting[]): string[] {
+  return settings.flatMap((setting) => fields[setting] ?? []);
 }
 
 function refused(
   { fields }: ReasoningRequest,
-  wish: Wish,
+  setting: ReasoningSetting,
   message: string,
 ): Extract<Steering, { ok: false }> {
-  const param = fields[wish] ?? 'reasoning';
+  const param = fields[setting] ?? 'reasoning';
   return { ok: false, param, message: `\`${param}\` ${message}.` };
 }
 

@@ -39,10 +39,10 @@ export async function readRequest(
   if (hasEnded(model, terms.nowMs)) return { ok: false, error: modelEnded(model) };
   const error = unsupportedBy(model, request) ?? toolChoiceError(request);
   if (error) return { ok: false, error };
-  const wished = steered(request, model, terms);
-  if (!wished.ok) return wished;
+  const steering = steered(request, model, terms);
+  if (!steering.ok) return steering;
   const unmet = await withoutEffect(env, request, { modelId: model.id, nowMs: terms.nowMs, waitUntil });
-  const read = { ...wished.request, ignored: joinNames(wished.request.ignored, unmet) };
+  const read = { ...steering.request, ignored: joinNames(steering.request.ignored, unmet) };
   return { ok: true, dialectRequest: { ...dialectRequest, request: forModel(read, model) }, model };
 }
 

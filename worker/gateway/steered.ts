@@ -1,4 +1,4 @@
-/** The part of step 2 that turns the client's wishes for reasoning into what the node is sent. */
+/** The part of step 2 that turns the client's settings of reasoning into what the node is sent. */
 import type { Model } from '../db/catalogue.ts';
 import { priceAt, type Tariff } from '../domain/pricing.ts';
 import { steer } from '../domain/reasoning.ts';
@@ -13,7 +13,7 @@ export interface Terms {
   readonly nowMs: number;
 }
 
-/** The request with what the model's profile makes of the wishes, or the error of one that the model cannot meet. */
+/** The request with what the model's profile makes of the settings, or the error of one that the model cannot meet. */
 export function steered(
   request: ChatRequest,
   model: Model,

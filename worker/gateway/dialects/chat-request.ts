@@ -21,7 +21,7 @@ export interface ChatRequest {
   readonly promptField: string;
   /** The path of the field in which the dialect's clients send the thoughts of earlier answers back. */
   readonly thoughtField: string;
-  /** The client's wishes for the model's reasoning; null: none. */
+  /** The client’s settings of the model’s reasoning; null: none. */
   readonly reasoning: ReasoningRequest | null;
   /** Names of the body's fields that have no effect; see domain/unread-fields.ts. */
   readonly ignored: readonly string[];

@@ -6,7 +6,7 @@
  */
 import * as z from 'zod';
 import { NANO_PER_USD, type NanoUsd, nanoUsd, parseUsd } from '../../domain/money.ts';
-import type { ReasoningRequest, Wish } from '../../domain/reasoning.ts';
+import type { ReasoningRequest, ReasoningSetting } from '../../domain/reasoning.ts';
 import type { ApiError } from '../../http/api-error.ts';
 
 /** `none` is not to think at all; `auto` and `default` are what the model does by itself. */
@@ -66,9 +66,9 @@ type ReasoningFields = {
 
 type Value = string | number | boolean;
 /** One field of the body and what it says. */
-interface Said {
+interface GivenSetting {
   readonly field: string;
-  readonly wish: Wish;
+  readonly setting: ReasoningSetting;
   readonly value: Value;
 }
 
@@ -76,30 +76,31 @@ export type ReadReasoning = { ok: true; reasoning: ReasoningRequest | null } | {
 
 /** Reads all of the fields. Two that contradict each other are refused, since it is not known which of them is meant. */
 export function readReasoning(fields: ReasoningFields): ReadReasoning {
-  const said = allSaid(fields);
-  if (said.length === 0) return { ok: true, reasoning: null };
-  const first = new Map<Wish, Said>();
-  for (const each of said) {
-    const before = first.get(each.wish);
-    if (before === undefined) first.set(each.wish, each);
+  const given = givenSettings(fields);
+  if (given.length === 0) return { ok: true, reasoning: null };
+  const first = new Map<ReasoningSetting, GivenSetting>();
+  for (const each of given) {
+    const before = first.get(each.setting);
+    if (before === undefined) first.set(each.setting, each);
     else if (before.value !== each.value) return { ok: false, error: contradiction(before, each) };
   }
-  const saidOf = <T extends Value>(wish: Wish) => (first.get(wish)?.value ?? null) as T | null;
+  const givenValue = <T extends Value>(setting: ReasoningSetting) =>
+    (first.get(setting)?.value ?? null) as T | null;
   return {
     ok: true,
     reasoning: {
-      enabled: saidOf<boolean>('enabled'),
-      adaptive: saidOf<boolean>('adaptive'),
-      effort: saidOf<string>('effort'),
-      budgetTokens: saidOf<number>('budgetTokens'),
-      budgetNanoUsd: saidOf<NanoUsd>('budgetNanoUsd'),
-      exclude: saidOf<boolean>('exclude'),
-      fields: Object.fromEntries([...first].map(([wish, { field }]) => [wish, field])),
+      enabled: givenValue<boolean>('enabled'),
+      adaptive: givenValue<boolean>('adaptive'),
+      effort: givenValue<string>('effort'),
+      budgetTokens: givenValue<number>('budgetTokens'),
+      budgetNanoUsd: givenValue<NanoUsd>('budgetNanoUsd'),
+      exclude: givenValue<boolean>('exclude'),
+      fields: Object.fromEntries([...first].map(([setting, { field }]) => [setting, field])),
     },
   };
 }
 
-function allSaid(fields: ReasoningFields): Said[] {
+function givenSettings(fields: ReasoningFields): GivenSetting[] {
   const { reasoning, thinking, output_config: output, chat_template_kwargs: kwargs } = fields;
   return [
     ...type('thinking.type', thinking?.type),
@@ -123,34 +124,34 @@ function allSaid(fields: ReasoningFields): Said[] {
   ];
 }
 
-function flag(wish: Wish, field: string, value: boolean | null | undefined): Said[] {
-  return value === null || value === undefined ? [] : [{ field, wish, value }];
+function flag(setting: ReasoningSetting, field: string, value: boolean | null | undefined): GivenSetting[] {
+  return value === null || value === undefined ? [] : [{ field, setting, value }];
 }
 
 function negated(value: boolean | null | undefined): boolean | null | undefined {
   return typeof value === 'boolean' ? !value : value;
 }
 
-function type(field: string, value: string | null | undefined): Said[] {
+function type(field: string, value: string | null | undefined): GivenSetting[] {
   if (value === null || value === undefined) return [];
   if (value === 'enabled' || value === 'disabled') return flag('enabled', field, value === 'enabled');
   return flag('adaptive', field, true);
 }
 
-function effort(field: string, value: string | null | undefined): Said[] {
+function effort(field: string, value: string | null | undefined): GivenSetting[] {
   if (!value || value === 'auto' || value === 'default') return [];
-  return value === 'none' ? flag('enabled', field, false) : [{ field, wish: 'effort', value }];
+  return value === 'none' ? flag('enabled', field, false) : [{ field, setting: 'effort', value }];
 }
 
-function budget(field: string, value: number | null | undefined): Said[] {
+function budget(field: string, value: number | null | undefined): GivenSetting[] {
   if (value === null || value === undefined) return [];
-  return value === 0 ? flag('enabled', field, false) : [{ field, wish: 'budgetTokens', value }];
+  return value === 0 ? flag('enabled', field, false) : [{ field, setting: 'budgetTokens', value }];
 }
 
-function dollars(field: string, value: string | number | null | undefined): Said[] {
+function dollars(field: string, value: string | number | null | undefined): GivenSetting[] {
   if (value === null || value === undefined) return [];
   const amount = typeof value === 'string' ? parseUsd(value) : fromNumber(value);
-  return amount === 0 ? flag('enabled', field, false) : [{ field, wish: 'budgetNanoUsd', value: amount }];
+  return amount === 0 ? flag('enabled', field, false) : [{ field, setting: 'budgetNanoUsd', value: amount }];
 }
 
 /** A JSON number in nano-USD, rounded down. Fifteen digits are those that a double keeps of a decimal. */
@@ -158,7 +159,7 @@ function fromNumber(value: number): NanoUsd {
   return nanoUsd(Math.floor(Number((value * NANO_PER_USD).toPrecision(15))));
 }
 
-function contradiction(before: Said, { field }: Said): ApiError {
+function contradiction(before: GivenSetting, { field }: GivenSetting): ApiError {
   const message = `\`${field}\` contradicts \`${before.field}\`. Send one of them.`;
   return { reason: 'invalid_field', param: field, message };
 }
