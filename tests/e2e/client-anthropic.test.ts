@@ -36,7 +36,7 @@ const WEATHER: Anthropic.Tool = {
 describe('a message', () => {
   it('has thinking, text and usage by kind', async () => {
     const message = await anthropic.messages.create({
-      ...ask('Why? [[reasoning=20 answer=10]]'),
+      ...ask('Why? [[reasoning=20 answer=10]]', 2_000),
       system: [{ type: 'text', text: 'Be brief.', cache_control: { type: 'ephemeral' } }],
       thinking: { type: 'enabled', budget_tokens: 1_024 },
     });
