@@ -510,7 +510,7 @@ describe.runIf(process.platform === 'linux')('the running script', () => {
     const built = recipe();
     const { start, log } = await setUpScript(built, {});
     const { child, exit } = start();
-    await expect.poll(log).toContain('agent up');
+    await expect.poll(log, PATIENT).toContain('agent up');
     child.kill('SIGTERM');
     expect(await exit).toBe(0);
     const events = await log();
@@ -529,7 +529,7 @@ describe.runIf(process.platform === 'linux')('the running script', () => {
   it('ends although its engine does not', async () => {
     const { start, log } = await setUpScript(recipe(), { engineEnds: false });
     const { child, exit } = start();
-    await expect.poll(log).toContain('agent up');
+    await expect.poll(log, PATIENT).toContain('agent up');
     child.kill('SIGTERM');
     expect(await exit).toBe(0);
     expect((await log()).filter((event) => /down$/.test(event))).toEqual(['agent down', 'tunnel down']);
@@ -553,6 +553,16 @@ describe.runIf(process.platform === 'linux')('the running script', () => {
   });
 });
 
+/** As long as a test may take. */
+const PATIENT = { timeout: 120_000 };
+
+/** Takes the bound from the wait for an engine that does end: a busy machine may take longer than it. */
+async function waitWithoutEnd(script: string): Promise<void> {
+  const text = await readFile(script, 'utf8');
+  expect(text).toContain('{1..100}');
+  await writeFile(script, text.replace('{1..100}', '{1..1000000}'));
+}
+
 /** Runs a script among stub programs that only log their start and end. */
 async function setUpScript(
   built: Recipe,
@@ -560,6 +570,7 @@ async function setUpScript(
 ) {
   const checkoutDir = await tempDir();
   const directory = await unpack(bundle({ ...built, checkoutDir }, 'shell'));
+  if (engineEnds) await waitWithoutEnd(join(directory, 'start.sh'));
   await writeFile(join(directory, 'tunnel.env'), `TUNNEL_TOKEN=${tunnelToken}\n`);
   const bin = join(directory, 'bin');
   const logFile = join(directory, 'log');
@@ -582,8 +593,8 @@ esac`,
   );
   await stub('cloudflared', serve('tunnel', '$ENGINE_API_KEY$TUNNEL_TOKEN'));
   await stub('node', agentExits ? 'exit 1' : serve('agent', '$ENGINE_API_KEY$TUNNEL_TOKEN'));
-  // The engine is ready once the tunnel is up.
-  await stub('curl', `grep --quiet 'tunnel up' ${logFile}`);
+  // The engine is ready once it and the tunnel are up, so that both are there to be stopped.
+  await stub('curl', `grep --quiet 'engine up' ${logFile} && grep --quiet 'tunnel up' ${logFile}`);
   await stub('sleep', 'exec /bin/sleep 0.05');
   return {
     log: async () => (await readFile(logFile, 'utf8').catch(() => '')).split('\n').filter(Boolean),
