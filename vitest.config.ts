@@ -46,7 +46,7 @@ const WORKERS = 2;
 
 /** A test that takes this long hangs. Nothing shorter, or a busy machine would decide whether a test passes. */
 const HANGS_MS = 120_000;
-const TIMEOUTS = { testTimeout: HANGS_MS, hookTimeout: HANGS_MS };
+const TIMEOUTS = { testTimeout: HANGS_MS, hookTimeout: HANGS_MS, expect: { poll: { timeout: HANGS_MS } } };
 
 /** Rules in plain Node, Worker parts in workerd, the whole in real processes and a real browser. */
 export default defineConfig({

@@ -1,8 +1,9 @@
 /** Fixtures for tests of batches: calls as a customer makes them, over the real routes. */
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
-import { expect, vi } from 'vitest';
+import { expect } from 'vitest';
 import app from '../../../worker/index.ts';
 import { type Customer, env, PRICE } from '../gateway/client.ts';
+import { waitUntil } from '../wait.ts';
 
 /** Adds batch prices. It must run before the first request, because the gateway caches the catalogue for ten seconds. */
 export async function sellBatches(models: number): Promise<void> {
@@ -99,7 +100,7 @@ export async function get(customer: Customer, id: string): Promise<BatchResponse
 
 /** Waits until the batch's alarms have brought it to a state. @returns the batch in that state */
 export function until(customer: Customer, id: string, isReached: (batch: BatchResponse) => boolean) {
-  return vi.waitUntil(
+  return waitUntil(
     async () => {
       const batch = await get(customer, id);
       return isReached(batch) && batch;

@@ -1,10 +1,11 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { beginCardSetup } from '../../../worker/billing/card.ts';
 import { billing } from '../../../worker/billing/index.ts';
 import { setAutoRecharge } from '../../../worker/billing/recharge/rule.ts';
 import { type SandboxEvent, signedSandboxEvent } from '../../../worker/billing/sandbox/events.ts';
 import { usd } from '../../../worker/domain/money.ts';
 import { config, type Env } from '../../../worker/env.ts';
+import { waitFor } from '../wait.ts';
 import {
   deliver,
   env,
@@ -92,7 +93,7 @@ describe('a recharge in the sandbox', () => {
   it('credits once through an event that follows the response, with an invoice', async () => {
     const accountId = await withRecharge('works');
     await Promise.all(Array.from({ length: 20 }, () => runRecharge(accountId, { using: env })));
-    await vi.waitFor(async () => expect((await recharges(accountId))[0]?.invoice_url).toBeTruthy());
+    await waitFor(async () => expect((await recharges(accountId))[0]?.invoice_url).toBeTruthy());
     const [order] = await recharges(accountId);
     expect(order).toMatchObject({ state: 'paid', invoice_url: `${ORIGIN}/sandbox/invoices/${order!.id}` });
     expect(await paidBalance(accountId)).toBe(usd(20));
@@ -107,9 +108,7 @@ describe('a recharge in the sandbox', () => {
   ])('with the card that %s is turned off', async (card, why) => {
     const accountId = await withRecharge(card);
     await runRecharge(accountId, { using: env });
-    await vi.waitFor(async () =>
-      expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: why }),
-    );
+    await waitFor(async () => expect(await rule(accountId)).toMatchObject({ enabled: 0, off_reason: why }));
     expect(await recharges(accountId)).toMatchObject([{ state: 'closed' }]);
     expect(await notices(accountId)).toMatchObject([{ kind: 'recharge.declined', why }]);
     expect(await paidBalance(accountId)).toBe(0);

@@ -31,6 +31,7 @@ import {
 } from '../fake-node.ts';
 import { Browser } from '../portal/browser.ts';
 import { operatorBrowser, operatorGet, textOf } from '../portal/operator/console.ts';
+import { waitFor } from '../wait.ts';
 import {
   auditOf,
   env,
@@ -374,7 +375,7 @@ describe('an attempt fails with', () => {
     const node = await canaryNode(() => new Promise<Response>(() => undefined));
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'], now: Date.now() });
     const running = attempt(node);
-    await vi.waitFor(() => expect(node.fake.received).toHaveLength(1));
+    await waitFor(() => expect(node.fake.received).toHaveLength(1));
     await vi.advanceTimersByTimeAsync(30_000);
     await running;
     expect(await lastAttempt(node)).toMatchObject({ fault: 'first_token_late' });
@@ -433,7 +434,7 @@ describe('the receipt', () => {
       return sound(received);
     });
     const running = attempt(node);
-    await vi.waitFor(() => expect(node.fake.received).toHaveLength(2));
+    await waitFor(() => expect(node.fake.received).toHaveLength(2));
     const receipts = [receiptOf(node, { second: false }), receiptOf(node)];
     expect((await replyOf(node, { receipts })).acknowledged).toEqual([1]);
     gate.resolve();
@@ -484,7 +485,7 @@ describe('the operator', () => {
       return sound(received);
     });
     const running = attempt(node);
-    await vi.waitFor(() => expect(node.fake.received).toHaveLength(2));
+    await waitFor(() => expect(node.fake.received).toHaveLength(2));
     expect(await operate(node, 'quarantine')).toBe('quarantined');
     gate.resolve();
     await running;

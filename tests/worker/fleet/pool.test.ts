@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { newId } from '../../../worker/domain/ids.ts';
 import type { NodeReport, NodeState, RegisteredNode } from '../../../worker/domain/node.ts';
 import { decodeSnapshot } from '../../../worker/domain/snapshot-text.ts';
+import { waitFor } from '../wait.ts';
 import { auditOf, env, QUIET_LOAD } from './fixtures.ts';
 
 let pools = 0;
@@ -108,7 +109,7 @@ describe('the health of a node', () => {
     expect(await healthOf(node)).toBe('silent');
     passTime(1);
     expect(await beat(node)).toMatchObject({ health: 'up' });
-    await vi.waitFor(async () =>
+    await waitFor(async () =>
       expect(await changes(node)).toEqual([
         'pool: silent → node.up',
         'pool: up → node.silent',
@@ -141,7 +142,7 @@ describe('the health of a node', () => {
     expect(await healthOf(other)).toBe('up');
     passTime(1);
     expect(await healthOf(node)).toBe('up');
-    await vi.waitFor(async () =>
+    await waitFor(async () =>
       expect(await changes(node)).toEqual([
         'pool: silent → node.up',
         'pool: up → node.ejected',
@@ -299,10 +300,10 @@ describe('the health of a node', () => {
       await beat(node, { engineHealthy: false });
       await beat(node);
     }
-    await vi.waitFor(async () => expect(await changes(node)).toHaveLength(10));
+    await waitFor(async () => expect(await changes(node)).toHaveLength(10));
     passTime(120_000);
     await viewOf(node);
-    await vi.waitFor(async () => {
+    await waitFor(async () => {
       const lines = await auditOf(node.id);
       expect(lines).toHaveLength(11);
       expect(JSON.parse(lines.at(-1)!.detail).unlogged).toBeGreaterThan(90);
@@ -321,7 +322,7 @@ describe('the health of a node', () => {
     const node = newNode();
     for (let i = 0; i < 5; i++) await beat(node);
     await healthOf(node);
-    await vi.waitFor(async () => expect(await changes(node)).toEqual(['pool: silent → node.up']));
+    await waitFor(async () => expect(await changes(node)).toEqual(['pool: silent → node.up']));
   });
 
   it('does not depend on the audit log', async () => {
@@ -331,7 +332,7 @@ describe('the health of a node', () => {
     await env.DB.exec('ALTER TABLE audit RENAME TO audit_away');
     await beat(node);
     expect(await healthOf(node)).toBe('up');
-    await vi.waitFor(() => expect(logged).toHaveBeenCalled());
+    await waitFor(() => expect(logged).toHaveBeenCalled());
     await env.DB.exec('ALTER TABLE audit_away RENAME TO audit');
     logged.mockRestore();
   });

@@ -14,6 +14,7 @@ import {
   textChunk,
   usageOf,
 } from '../fake-node.ts';
+import { waitUntil } from '../wait.ts';
 import { Customer, env, newModel, withSettings } from './client.ts';
 
 const network = freshNetwork();
@@ -123,7 +124,7 @@ it('retries of one account leave a retry to the others', async () => {
   };
   for (const node of nodes) node.script = script;
   const attacks = Array.from({ length: 12 }, () => ask(attacker, model));
-  await vi.waitUntil(() => retries >= 2 && attempts.size === 12, { timeout: 60_000 });
+  await waitUntil(() => retries >= 2 && attempts.size === 12, { timeout: 60_000 });
   const { status, content } = await ask(victim, model);
   release();
   await Promise.all(attacks);

@@ -1,5 +1,5 @@
 /** Nodes that break in the middle of an answer: only what was delivered is billed, and the client gets an error. */
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { formatUsd } from '../../../worker/domain/money.ts';
 import {
   answer,
@@ -12,6 +12,7 @@ import {
   usageOf,
   wait,
 } from '../fake-node.ts';
+import { waitFor } from '../wait.ts';
 import { Customer, costOf, env, newModel, withSettings } from './client.ts';
 
 const network = freshNetwork();
@@ -146,7 +147,7 @@ describe('a whole answer whose node', () => {
       const steps = async function* () {
         yield textChunk('One ', usageOf(200, 1));
         // waits until the Wallet has trimmed the hold
-        await vi.waitFor(async () => expect(await heldNanoUsd()).toBeLessThan(heldAtFirst));
+        await waitFor(async () => expect(await heldNanoUsd()).toBeLessThan(heldAtFirst));
         yield new Error('reset');
       };
       return stream(steps());

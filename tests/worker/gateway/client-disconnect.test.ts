@@ -12,6 +12,7 @@ import {
   usageOf,
   wait,
 } from '../fake-node.ts';
+import { waitFor } from '../wait.ts';
 import { Customer, costOf, env, newModel } from './client.ts';
 
 const network = freshNetwork();
@@ -61,7 +62,7 @@ describe('a client that disconnects', () => {
     const client = new AbortController();
     const sending = customer.send({ model }, { signal: client.signal });
     // by the time it pulls the fifth token, the edge has read the first one
-    await vi.waitFor(() => expect(generated).toBeGreaterThanOrEqual(5), { interval: 1 });
+    await waitFor(() => expect(generated).toBeGreaterThanOrEqual(5), { interval: 1 });
     client.abort();
     const { response, requestId, settled } = await sending;
     await response.text();
@@ -131,7 +132,7 @@ describe('a client that disconnects', () => {
     const client = new AbortController();
     const sending = customer.send({ model, stream: true }, { signal: client.signal });
     const received = () => network().nodes.flatMap((each) => each.received);
-    await vi.waitFor(() => expect(received()).toHaveLength(1));
+    await waitFor(() => expect(received()).toHaveLength(1));
     client.abort();
     const { requestId, settled } = await sending;
     await settled();

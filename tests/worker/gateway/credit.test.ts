@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type NanoUsd, nanoUsd, usd } from '../../../worker/domain/money.ts';
 import { Wallet } from '../../../worker/wallet/wallet.ts';
 import { answer, DONE, endless, freshNetwork, stream, textChunk, usageOf, wait } from '../fake-node.ts';
+import { waitFor } from '../wait.ts';
 import { Customer, costOf, env, newModel, PRICE } from './client.ts';
 
 const network = freshNetwork();
@@ -65,7 +66,7 @@ describe('credit for ten tokens', () => {
     const node = await network().add(model, endless(10));
     const customer = await Customer.withCredit(nanoUsd(costOf(10, 300)));
     const { response, requestId } = await customer.send({ model, stream: true });
-    await vi.waitFor(() => expect(node.aborts).toEqual([requestId]), 5_000);
+    await waitFor(() => expect(node.aborts).toEqual([requestId]));
     expect(await response.text()).toContain('"completion_tokens":300');
   });
 
@@ -128,7 +129,7 @@ describe('credit for ten tokens', () => {
     expect(events.at(-1)).toBe('[DONE]');
     expect(record).toMatchObject({ ending: 'out_of_credit' });
     // closing the connection aborts the request, too
-    await vi.waitFor(() => expect(node.received[0]!.stop.aborted).toBe(true));
+    await waitFor(() => expect(node.received[0]!.stop.aborted).toBe(true));
   });
 
   it('ends all choices of an answer at the same time', async () => {
@@ -203,7 +204,7 @@ describe('a hold', () => {
     // the first chunk is sent only when it is read
     const reader = sent.response.body!.getReader();
     await reader.read();
-    await vi.waitFor(async () => expect(await holdOf(customer)).toBe(costOf(10, 100)));
+    await waitFor(async () => expect(await holdOf(customer)).toBe(costOf(10, 100)));
     expect(resizes).toHaveLength(1);
     proceed();
     while (!(await reader.read()).done);

@@ -12,6 +12,7 @@ import {
   usageOf,
   wait,
 } from '../fake-node.ts';
+import { waitFor, waitUntil } from '../wait.ts';
 import { Customer, costOf, env, newModel, withSettings } from './client.ts';
 
 const network = freshNetwork();
@@ -178,7 +179,7 @@ describe('when nodes do not answer', () => {
     const using = { ...env, POOL: { getByName: () => stub } as unknown as typeof env.POOL };
     const { status } = await customer.ask({ model }, { using });
     expect(status).toBe(200);
-    await vi.waitFor(() => expect(reportFailure).toHaveBeenCalledOnce());
+    await waitFor(() => expect(reportFailure).toHaveBeenCalledOnce());
     const [{ nodeId, accountId, startedAgoMs }] = reportFailure.mock.calls[0]!;
     expect(accountId).toBe(customer.accountId);
     expect(generateCalls()[0]).toContain(nodeId);
@@ -254,7 +255,7 @@ describe('when nodes do not answer', () => {
     const answers = clients.map(({ signal }, i) =>
       customer.ask({ model, stream: true, messages: [{ role: 'user', content: `${i}` }] }, { signal }),
     );
-    await vi.waitUntil(() => retriedIndex !== -1, { timeout: 60_000 });
+    await waitUntil(() => retriedIndex !== -1, { timeout: 60_000 });
     const [disconnects, stays] = [(retriedIndex + 1) % 3, (retriedIndex + 2) % 3];
     clients[disconnects]!.abort();
     const { status, headers } = await answers[stays]!;

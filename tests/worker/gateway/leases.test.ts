@@ -4,6 +4,7 @@ import { type LeaseReport, parseTicket } from '../../../worker/domain/lease.ts';
 import { nanoUsd, usd } from '../../../worker/domain/money.ts';
 import { Wallet } from '../../../worker/wallet/wallet.ts';
 import { answer, endless, freshNetwork, stream, wait } from '../fake-node.ts';
+import { waitFor } from '../wait.ts';
 import { Customer, costOf, env, newModel, PRICE, withSettings } from './client.ts';
 
 const network = freshNetwork();
@@ -151,7 +152,7 @@ describe('a busy key', () => {
       await wait(SLOWLY_MS);
     }
     await wait(LONGER_MS);
-    await vi.waitFor(() => expect(pendingCalls).toBe(0), { timeout: 60_000 });
+    await waitFor(() => expect(pendingCalls).toBe(0), { timeout: 60_000 });
     calls = [];
     running.push(...(await Promise.all(Array.from({ length: AT_ONCE - ALONE }, begin))));
     expect(calls.filter((method) => method === 'admit')).toEqual([]);

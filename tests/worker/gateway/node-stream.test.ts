@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { NodeView } from '../../../worker/domain/node.ts';
 import { NodeStream } from '../../../worker/gateway/node/stream.ts';
 import { DONE, FakeNode, frame, textChunk, usageOf, wait } from '../fake-node.ts';
+import { waitFor } from '../wait.ts';
 import { newModel } from './client.ts';
 
 /** A deadline that fires when the test says so, and never by itself. */
@@ -173,7 +174,7 @@ it('after the end event it reads the body to its end', async () => {
   expect(await nextText()).toBe('end');
   expect(deadline.isSet).toBe(true);
   answer.close();
-  await vi.waitFor(() => expect([deadline.isSet, isClosed]).toEqual([false, false]));
+  await waitFor(() => expect([deadline.isSet, isClosed]).toEqual([false, false]));
 });
 
 it.each([
@@ -184,6 +185,6 @@ it.each([
   write(DONE);
   expect(await nextText()).toBe('end');
   act();
-  await vi.waitFor(() => expect([deadline.isSet, isClosed]).toEqual([false, true]));
+  await waitFor(() => expect([deadline.isSet, isClosed]).toEqual([false, true]));
   expect(await nextText()).toBe('end');
 });

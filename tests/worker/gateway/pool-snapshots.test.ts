@@ -8,6 +8,7 @@ import { encodeSnapshot, SNAPSHOT_VERSION } from '../../../worker/domain/snapsho
 import type { Env } from '../../../worker/env.ts';
 import { Snapshots } from '../../../worker/gateway/node/pool-snapshots.ts';
 import { wait } from '../fake-node.ts';
+import { waitFor } from '../wait.ts';
 import { env } from './client.ts';
 
 /**
@@ -102,7 +103,7 @@ it('an isolate refreshes once a second, in the background of the request that fi
   passTime(1);
   answer = hangs;
   expect((await read(isolate)).atMs).toBe(first);
-  await vi.waitFor(() => expect(poolCalls).toBe(2));
+  await waitFor(() => expect(poolCalls).toBe(2));
 });
 
 it('a request waits for a new snapshot when its own is two seconds old', async () => {
@@ -153,8 +154,8 @@ it('isolates call the Pool one at a time: the others wait for the result, or use
   answer = () => pending.promise;
   const isolates = () => Promise.all(Array.from({ length: 30 }, () => readSettled(new Snapshots())));
   const claimed = async (calls: number) => {
-    await vi.waitFor(() => expect(poolCalls).toBe(calls));
-    await vi.waitFor(() => expect(cache.keys).toContainEqual(expect.stringMatching(/claim$/)));
+    await waitFor(() => expect(poolCalls).toBe(calls));
+    await waitFor(() => expect(cache.keys).toContainEqual(expect.stringMatching(/claim$/)));
   };
   const first = readSettled(new Snapshots());
   await claimed(1);
@@ -179,8 +180,8 @@ it('isolates call the Pool one at a time: the others wait for the result, or use
 it('an isolate that died with its claim blocks the others only briefly', async () => {
   answer = hangs;
   const died = read(new Snapshots());
-  await vi.waitFor(() => expect(poolCalls).toBe(1));
-  await vi.waitFor(() => expect(cache.keys).toContainEqual(expect.stringMatching(/claim$/)));
+  await waitFor(() => expect(poolCalls).toBe(1));
+  await waitFor(() => expect(cache.keys).toContainEqual(expect.stringMatching(/claim$/)));
   answer = async () => currentText();
   const waits = vi.spyOn(scheduler, 'wait');
   await readSettled(new Snapshots());

@@ -4,6 +4,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { answer, type FakeNode, freshNetwork, nodeError, stream } from '../fake-node.ts';
 import { QUIET_LOAD } from '../fleet/fixtures.ts';
+import { waitFor, waitUntil } from '../wait.ts';
 import { type Answer, Customer, env, newModel } from './client.ts';
 
 const network = freshNetwork();
@@ -157,7 +158,7 @@ describe('a node that came back', () => {
     };
     back.script = failing;
     // conversations are spread at random
-    await vi.waitUntil(async () => {
+    await waitUntil(async () => {
       await Promise.all(await ask(12));
       return back.received.length > 0;
     });
@@ -171,7 +172,7 @@ describe('a node that came back', () => {
     // its breaker is half open: no request has shown yet that it is back, neither to this isolate nor to the Pool
     await passTime(2_500, nodes);
     const first = await ask(200);
-    await vi.waitFor(() => {
+    await waitFor(() => {
       expect(back.received.length).toBeGreaterThan(failed);
       expect(requestCounts(others).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(answered + 190);
     });

@@ -9,6 +9,7 @@ import { answer, freshNetwork, stream } from '../fake-node.ts';
 import { auditOf } from '../fleet/fixtures.ts';
 import { Customer, env, newModel } from '../gateway/client.ts';
 import { operatorSend, outcomeOf } from '../portal/operator/console.ts';
+import { waitFor } from '../wait.ts';
 
 const network = freshNetwork();
 const greets = () => stream(answer({ content: ['Hi'] }));
@@ -105,7 +106,7 @@ describe('a suspended account', () => {
     });
     const customer = await Customer.withCredit();
     const running = customer.ask({ model, stream: true });
-    await vi.waitFor(async () => expect((await customer.balance()).heldNanoUsd).toBeGreaterThan(0));
+    await waitFor(async () => expect((await customer.balance()).heldNanoUsd).toBeGreaterThan(0));
     await change(customer.accountId, 'suspend');
     release();
     expect(await running).toMatchObject({ status: 200, content: 'Hi', record: { ending: 'finished' } });

@@ -7,6 +7,7 @@ import { en } from '../../../worker/i18n/en/index.ts';
 import { fr } from '../../../worker/i18n/fr/index.ts';
 import { env } from '../billing/fixtures.ts';
 import { recharges, rule, runRecharge } from '../billing/recharge-fixtures.ts';
+import { waitFor } from '../wait.ts';
 import { Browser, ORIGIN } from './browser.ts';
 
 let browser: Browser;
@@ -102,7 +103,7 @@ describe('the billing page', () => {
     // the threshold is above the trial credit, so that a recharge is due at once
     await browser.post('/billing/recharge', { belowUsd: '100', rechargeUsd: '100', monthlyMaxUsd: '150' });
     await runRecharge(accountId, { using: env });
-    await vi.waitFor(async () => expect((await rule(accountId)).enabled).toBe(0));
+    await waitFor(async () => expect((await rule(accountId)).enabled).toBe(0));
     const html = await pageAt();
     expect(html).toContain(en.billing.offTitle);
     expect(html).toContain(en.billing.declines.authentication_required);
@@ -117,7 +118,7 @@ describe('the billing page', () => {
     await saveCard();
     await browser.post('/billing/recharge', { belowUsd: '100', rechargeUsd: '100', monthlyMaxUsd: '150' });
     await runRecharge(accountId, { using: env });
-    await vi.waitFor(async () => expect((await recharges(accountId))[0]?.invoice_url).toBeTruthy());
+    await waitFor(async () => expect((await recharges(accountId))[0]?.invoice_url).toBeTruthy());
     await beginTopUp(env, { accountId, amountNanoUsd: usd(33), nowMs: Date.now() });
     const html = await pageAt();
     const [order] = await recharges(accountId);
