@@ -21,6 +21,9 @@ import {
   WEIGHT_VERSION,
 } from './folder.ts';
 
+/** An engine that has not ended by then is killed: 0.5.20 can wait for its requests for ever. */
+const STOPS_WITHIN_MS = 10_000;
+
 const USAGE = `Usage: node tests/engine/start.ts [--engine-version ${RELEASES.join('|')}] [--architecture ${ARCHITECTURES.join('|')}]
          [--port 30000] [--folder FOLDER] [-- FLAGS OF SGLANG]
 Starts an engine that tests/engine/install.ts has installed, with a random key and admin key that stand in
@@ -125,8 +128,6 @@ async function serve(release: Release, architecture: Architecture): Promise<neve
     }
   }
 }
-
-const STOPS_WITHIN_MS = 10_000;
 
 /** Signals a process group; one that has ended needs no signal. */
 function kill(group: number, signal: 'SIGTERM' | 'SIGKILL'): void {
