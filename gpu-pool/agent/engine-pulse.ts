@@ -3,8 +3,8 @@
  * snapshot. Only the advance of a snapshot's time counts: it is compared with itself, so that no two clocks have to agree,
  * whichever host a rank is on. Pure: the caller passes in what it saw, and when.
  *
- * What SGLang publishes (0.5.20 and 0.5.23, scheduler.py): an idle scheduler all the time, a decoding one every 15 steps,
- * a prefilling one at the end of each step, and within a step nothing at all: /health, /server_info and /metrics learn
+ * SGLang's scheduler publishes its load all the time while idle, every 15 steps while decoding, and at the end of each
+ * prefill step (0.5.20 and 0.5.23, scheduler.py). Within a step it publishes nothing at all: /health, /server_info and /metrics learn
  * nothing either. One long prefill step therefore looks like a hang, and only its duration tells them apart: a step has at
  * most `--chunked-prefill-size` tokens, and the snapshot counts how fast this engine prefills.
  */

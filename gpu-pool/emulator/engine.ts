@@ -302,7 +302,7 @@ export class Engine {
   }
 
   /**
-   * What a choice reports as cached. Before several choices the engine passes over the prompt once to fill its cache, so
+   * The cached tokens that a choice reports. Before several choices the engine passes over the prompt once to fill its cache, so
    * each finds its whole prompt there (tokenizer_manager.py, `_handle_batch_request`).
    */
   #cachedFor({ choices, prompt }: EngineRequest, found: CacheNode): number {

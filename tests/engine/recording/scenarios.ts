@@ -1,5 +1,5 @@
 /**
- * What an engine does with several requests at once, and with requests that are aborted or left. The same steps run
+ * Scenarios of several requests at once, and of requests that are aborted or left. The same steps run
  * against a real engine, whose outcome is recorded, and against the emulator. They wait for what they need to have
  * happened and never for a time, and their outcome holds what does not depend on speed.
  *
@@ -125,7 +125,7 @@ export const SCENARIOS: Record<string, Scenario> = {
     return { status, body };
   },
 
-  /** Whoever leaves makes room, wherever the request was. */
+  /** A client that leaves makes room, whether its request was running or waiting. */
   async 'clients leave'(target) {
     const { all } = await crowd(target, { running: {}, waiting: {} });
     await leaveAll(target, all);

@@ -1,5 +1,5 @@
 /**
- * What of the prompt was cached before a request of several choices. SGLang passes over the prompt before them and then
+ * The cached part of a prompt is billed as it was before a request of several choices. SGLang passes over the prompt before them and then
  * reports all of it as cached, so the agent makes a pass of its own and takes the count from there.
  */
 import { describe, expect, it, onTestFinished } from 'vitest';

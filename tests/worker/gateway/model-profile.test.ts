@@ -1,5 +1,5 @@
 /**
- * What differs between models is read from their profiles, for every request and in every dialect: control tokens, the
+ * Profiles decide in what models differ, for every request and in every dialect: control tokens, the
  * thoughts of earlier answers, and sampling where the request does not say.
  */
 import { describe, expect, it } from 'vitest';
