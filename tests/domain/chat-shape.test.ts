@@ -5,6 +5,7 @@ import type { FinishReason, NodeChunk } from '../../gpu-pool/protocol/schemas.ts
 import { nanoUsd } from '../../worker/domain/money.ts';
 import type { AnswerEnd } from '../../worker/gateway/dialects/dialect.ts';
 import { ChatEvents, WholeChat } from '../../worker/gateway/dialects/openai-chat-answer.ts';
+import { OrderedCalls } from '../../worker/gateway/stream/ordered-calls.ts';
 import { completionFaults, streamFaults } from '../shapes/openai-chat.ts';
 
 const HEAD = { requestId: 'req_1', createdAtMs: 1_700_000_000_123, modelId: 'm', revision: 'r', ignored: [] };
@@ -73,12 +74,17 @@ function chunksOf({
   return [...deltas, ...ends].map((choices) => ({ choices, usage: USAGE }) as NodeChunk);
 }
 
+function inOrder(chunks: NodeChunk[]): NodeChunk[] {
+  const calls = new OrderedCalls((choice, call) => `call_${choice}_${call}`);
+  return [...chunks.map((chunk) => calls.take(chunk)), calls.end()].filter((chunk) => chunk !== null);
+}
+
 describe('for any answer of a node', () => {
   it("a stream has OpenAI's shape, with one usage, a role and an end for each choice", () => {
     fc.assert(
       fc.property(anyAnswer, ({ choices, includeUsage, ranOut, ...rest }) => {
         const events = new ChatEvents(HEAD, { choices, includeUsage });
-        const stream = chunksOf(rest).map((chunk) => events.chunk(chunk));
+        const stream = inOrder(chunksOf(rest)).map((chunk) => events.chunk(chunk));
         expect(streamFaults([...stream, events.end(end(ranOut))].join(''))).toEqual([]);
       }),
     );
@@ -118,7 +124,7 @@ describe('for any answer of a node', () => {
     fc.assert(
       fc.property(anyAnswer, ({ choices, ranOut, ...rest }) => {
         const whole = new WholeChat(HEAD, { choices });
-        for (const chunk of chunksOf(rest)) whole.chunk(chunk);
+        for (const chunk of inOrder(chunksOf(rest))) whole.chunk(chunk);
         const body = JSON.parse(JSON.stringify(whole.end(end(ranOut))));
         expect(completionFaults(body)).toEqual([]);
         expect(body.choices.map(({ index }: { index: number }) => index)).toEqual(

@@ -13,6 +13,7 @@ import type { Settlement } from './hold/request-hold.ts';
 import { type MeteredAnswer, meter } from './meter.ts';
 import { settlementOf } from './settlement.ts';
 import type { ClientChunk } from './stream/client-chunk.ts';
+import { OrderedCalls } from './stream/ordered-calls.ts';
 import { withoutReasoning } from './stream/without-reasoning.ts';
 
 export interface AnswerContext extends ForwardContext {
@@ -37,11 +38,12 @@ export async function* streamedAnswer(
   if (!result.ok) return yield { kind: 'error', error: result.error };
   const { forwarded } = result;
   const chunks = metered(context, forwarded, new HoldWindow(context.env, context.admission));
+  const calls = orderedCalls(context);
   let delivered = false;
   try {
     let step = await chunks.next();
     for (; !step.done; step = await chunks.next()) {
-      const written = step.value.map((chunk) => events.chunk(shown(context, chunk))).join('');
+      const written = step.value.map((chunk) => events.chunk(calls.take(shown(context, chunk)))).join('');
       if (written === '') continue;
       delivered = true;
       yield text(written);
@@ -54,7 +56,9 @@ export async function* streamedAnswer(
       return yield { kind: 'error', error: { reason } };
     }
     if (failure) return yield { kind: 'error', error: failure };
-    yield text(events.end({ ...outcome, charge }), isWhole(outcome));
+    const rest = calls.end();
+    const last = (rest ? events.chunk(rest) : '') + events.end({ ...outcome, charge });
+    yield text(last, isWhole(outcome));
   } finally {
     forwarded.attempt.end();
   }
@@ -68,10 +72,13 @@ export async function* wholeAnswer(context: AnswerContext): AsyncGenerator<Clien
     if (!result.ok) return yield { kind: 'error', error: result.error };
     const { forwarded } = result;
     const whole = context.dialectRequest.whole(context.head);
+    const calls = orderedCalls(context);
     const chunks = metered(context, forwarded, holdWindow);
     let step = await chunks.next();
     for (; !step.done; step = await chunks.next())
-      for (const chunk of step.value) whole.chunk(shown(context, chunk));
+      for (const chunk of step.value) whole.chunk(calls.take(shown(context, chunk)));
+    const rest = calls.end();
+    if (rest) whole.chunk(rest);
     const outcome = step.value;
     const error = failureOf(context, outcome);
     // A request that the engine calls the client's mistake would be one at any other node.
@@ -93,6 +100,11 @@ export async function* wholeAnswer(context: AnswerContext): AsyncGenerator<Clien
 /** The chunk as the client wants it: without its thought, if that was excluded. */
 function shown({ dialectRequest }: AnswerContext, chunk: NodeChunk): NodeChunk {
   return dialectRequest.request.reasoning?.exclude ? withoutReasoning(chunk) : chunk;
+}
+
+function orderedCalls({ head: { requestId } }: AnswerContext): OrderedCalls {
+  const suffix = requestId.slice(requestId.indexOf('_') + 1);
+  return new OrderedCalls((choice, call) => `call_${suffix}_${choice}_${call}`);
 }
 
 /** Whether a retry under the same Idempotency-Key may be given this answer: not one that the client left halfway. */

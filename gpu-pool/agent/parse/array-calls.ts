@@ -2,8 +2,9 @@
  * Calls as a JSON list, `[{"name": "NAME", "parameters": {…}}]`: what SGLang's grammar makes a model write that must call a
  * tool and whose own format the grammar does not know. Each call is held back until its end.
  */
+
+import { JsonEnd } from '../../protocol/json-end.ts';
 import { wholeCalls } from './json-calls.ts';
-import { JsonEnd } from './json-end.ts';
 import { content, type Parser, type Piece } from './piece.ts';
 
 export class ArrayCalls implements Parser {

@@ -2,8 +2,9 @@
  * Calls of Qwen and Hermes: `<tool_call>\n{"name": "NAME", "arguments": {…}}\n</tool_call>`, each in tags of its own.
  * Arguments are passed on as they come where the name comes first, as these models write it.
  */
+
+import { JsonEnd } from '../../protocol/json-end.ts';
 import { JSON_CALL } from './call-start.ts';
-import { JsonEnd } from './json-end.ts';
 import { type Parser, type Piece, wholeCall } from './piece.ts';
 import { Prose } from './prose.ts';
 import { findTag, HeldText } from './tags.ts';

@@ -98,6 +98,34 @@ describe('a stream', () => {
     expect(events.at(-1)).toBe('[DONE]');
   });
 
+  it('tells calls apart by their ids, also where the engine gives all of them one index', async () => {
+    const model = newModel();
+    const calls = ['a', 'b'].map((id, i) => ({
+      choices: [
+        {
+          index: 0,
+          delta: { tool_calls: [{ index: 0, id, function: { name: 'now', arguments: '{}' } }] },
+          finish_reason: null,
+        },
+      ],
+      usage: usageOf(10, i + 1),
+    }));
+    const end = {
+      choices: [{ index: 0, delta: {}, finish_reason: 'tool_calls' as const }],
+      usage: usageOf(10, 2),
+    };
+    await network().add(model, [...calls, end, DONE]);
+    const customer = await Customer.withCredit();
+    const call = (id: string) => ({ id, type: 'function', function: { name: 'now', arguments: '{}' } });
+    const { chunks } = await customer.ask({ model, stream: true });
+    expect(deltas(chunks).flatMap(({ tool_calls = [] }) => tool_calls)).toEqual([
+      { index: 0, ...call('a') },
+      { index: 1, ...call('b') },
+    ]);
+    const { chunks: whole } = await customer.ask({ model });
+    expect(whole[0]!.choices[0]!.message).toMatchObject({ tool_calls: [call('a'), call('b')] });
+  });
+
   it('keeps several choices apart, each with its own role and finish', async () => {
     const model = newModel();
     const node = await network().add(model, [

@@ -44,7 +44,7 @@ type Emit = (type: string, fields: object) => void;
 class Blocks {
   readonly #blocks: Block[] = [];
   readonly #emit: Emit;
-  /** The block that is growing. `call` is the engine's index of a tool call, by which calls are told apart. */
+  /** The block that is growing. `call` is the index of a tool call. */
   #open: { block: Block; call: number | null } | null = null;
   #finish: Pick<Choice, 'finish_reason' | 'stop_sequence'> | null = null;
 

@@ -56,7 +56,7 @@ export interface AnswerEnd {
 
 /** Formats an answer as server-sent events. Every event includes its final blank line. */
 export interface AnswerEvents {
-  /** The events of a chunk; empty when the chunk has nothing for the client. */
+  /** The events of a chunk, whose calls are in order (stream/ordered-calls.ts); empty when it has nothing for the client. */
   chunk(chunk: NodeChunk): string;
   /** The last events. Exactly one event of the answer carries usage. */
   end(end: AnswerEnd): string;
@@ -66,6 +66,7 @@ export interface AnswerEvents {
 
 /** Assembles an answer into one object. */
 export interface WholeAnswer {
+  /** Takes a chunk, whose calls are in order (stream/ordered-calls.ts). */
   chunk(chunk: NodeChunk): void;
   end(end: AnswerEnd): object;
 }

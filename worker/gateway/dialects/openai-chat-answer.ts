@@ -132,14 +132,13 @@ function publicLogprobs(content: readonly unknown[]) {
 interface ToolCall {
   readonly id: string;
   readonly type: 'function';
-  readonly function: { name: string; arguments: string };
+  readonly function: { readonly name: string; arguments: string };
 }
 
 interface Message {
   content: string | null;
   reasoning: string | null;
-  /** By the engine's index. It is a map because the engine may skip an index, and a hole in a list would become a null. */
-  readonly toolCalls: Map<number, ToolCall>;
+  readonly toolCalls: ToolCall[];
   finishReason: FinishReason | null;
   logprobs: unknown[];
 }
@@ -155,7 +154,7 @@ export class WholeChat implements WholeAnswer {
     this.#messages = Array.from({ length: options.choices }, () => ({
       content: null,
       reasoning: null,
-      toolCalls: new Map(),
+      toolCalls: [],
       finishReason: null,
       logprobs: [],
     }));
@@ -169,14 +168,14 @@ export class WholeChat implements WholeAnswer {
       if (delta.reasoning_content !== undefined)
         message.reasoning = (message.reasoning ?? '') + delta.reasoning_content;
       for (const call of delta.tool_calls ?? []) {
-        const toolCall: ToolCall = message.toolCalls.get(call.index) ?? {
-          id: call.id ?? '',
+        const { id = '', function: called } = call;
+        const toolCall: ToolCall = message.toolCalls[call.index] ?? {
+          id,
           type: 'function',
-          function: { name: '', arguments: '' },
+          function: { name: called.name ?? '', arguments: '' },
         };
-        message.toolCalls.set(call.index, toolCall);
-        toolCall.function.name += call.function.name ?? '';
-        toolCall.function.arguments += call.function.arguments ?? '';
+        message.toolCalls[call.index] = toolCall;
+        toolCall.function.arguments += called.arguments ?? '';
       }
       if (finish_reason !== null) message.finishReason = finish_reason;
       message.logprobs.push(...logprobContent(logprobs));
@@ -190,10 +189,10 @@ export class WholeChat implements WholeAnswer {
         index,
         message: {
           role: 'assistant',
-          content: message.content ?? (message.toolCalls.size > 0 ? null : ''),
+          content: message.content ?? (message.toolCalls.length > 0 ? null : ''),
           refusal: null,
           ...(message.reasoning === null ? {} : { reasoning_content: message.reasoning }),
-          ...(message.toolCalls.size === 0 ? {} : { tool_calls: [...message.toolCalls.values()] }),
+          ...(message.toolCalls.length === 0 ? {} : { tool_calls: message.toolCalls }),
         },
         logprobs: publicLogprobs(message.logprobs),
         finish_reason: message.finishReason ?? 'length',

@@ -55,7 +55,7 @@ class Output {
   readonly items: Item[] = [];
   readonly #suffix: string;
   readonly #emit: Emit;
-  /** The item that is growing. `call` is the engine's index of a tool call, by which calls are told apart. */
+  /** The item that is growing. `call` is the index of a tool call. */
   #open: { item: Item; call: number | null } | null = null;
 
   /** @param suffix part of every item's id, so that no other answer has the same ids */
