@@ -5,6 +5,7 @@ import collections
 import json
 import os
 import random
+import threading
 
 import schemathesis
 
@@ -21,6 +22,8 @@ SHARES = {"none": 0.05, "inference": 0.05, "management": 0.05, "token": 0.05}
 # Most names of models, and half of the ids, are real ones of the same account, so that more than 404 is seen.
 REAL_MODEL_SHARE = 0.8
 REAL_ID_SHARE = 0.5
+# A run prints how far it is from the counts of so many cases ago, at most.
+SAVED_EVERY = 500
 
 
 def kind_for(path):
@@ -60,9 +63,15 @@ def name_real_things(case, ids):
 @schemathesis.hook
 def after_call(ctx, case, response):
     ANSWERS[f"{case.operation.method.upper()} {case.operation.path} {response.status_code}"] += 1
+    if ANSWERS.total() % SAVED_EVERY == 0:
+        save()
 
 
 @atexit.register
 def save():
-    with open(os.environ["TOLLGATE_FUZZ_ANSWERS"], "w") as file:
-        json.dump(ANSWERS, file)
+    """Writes the counts; a reader never sees half of them."""
+    path = os.environ["TOLLGATE_FUZZ_ANSWERS"]
+    written = f"{path}.{threading.get_ident()}"
+    with open(written, "w") as file:
+        json.dump(ANSWERS.copy(), file)
+    os.replace(written, path)

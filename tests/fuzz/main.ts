@@ -1,5 +1,5 @@
 /** `npm run fuzz -- --cases N`: Schemathesis against every operation of the OpenAPI document. Exits with 1 when a check fails. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -30,6 +30,8 @@ if (values.help) {
   process.exit(0);
 }
 
+const PROGRESS_MS = 60_000;
+
 const stateDir = mkdtempSync(join(tmpdir(), 'tollgate-fuzz-'));
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void stopAll().then(() => process.exit(130)));
@@ -49,6 +51,7 @@ try {
   await equip(stack, callers);
   writeFileSync(inState('callers.json'), JSON.stringify({ seed, accounts: callers }));
   console.log('· Sending cases…');
+  const progress = setInterval(() => console.log(`· ${casesSent()} cases answered…`), PROGRESS_MS);
   const exitCode = await runSchemathesis({
     command,
     origin: stack.edge.url,
@@ -59,10 +62,11 @@ try {
     answersFile: inState('answers.json'),
     logFile: inState('schemathesis.log'),
   });
+  clearInterval(progress);
   await stack.stop();
   const log = readFileSync(inState('schemathesis.log'), 'utf8');
   console.log(exitCode === 0 ? 'No check failed.' : log.slice(log.indexOf('= FAILURES =')));
-  console.log(`\n${answersTable(JSON.parse(readFileSync(inState('answers.json'), 'utf8')))}`);
+  console.log(`\n${answersTable(answers())}`);
   if (exitCode !== 0) {
     console.log(`\nThe state is kept in ${stateDir}`);
     process.exit(1);
@@ -73,6 +77,16 @@ try {
   console.error(`\n${(error as Error).message}\nThe state is kept in ${stateDir}`);
   await stopAll();
   process.exit(2);
+}
+
+/** Counts by operation and status, as of the last case or a few hundred before it. */
+function answers(): Record<string, number> {
+  const file = inState('answers.json');
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
+}
+
+function casesSent(): number {
+  return Object.values(answers()).reduce((sum, count) => sum + count, 0);
 }
 
 async function countOperations(origin: string): Promise<number> {
