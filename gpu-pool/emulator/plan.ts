@@ -33,7 +33,7 @@ export interface ChoicePlan {
 const MARKED_TOKENS_MAX = 100_000;
 
 /** Tokens of an answer that replace the generated ones, for tests; undefined leaves a request to the generator. */
-export type Script = (request: ChatRequest) => readonly string[] | undefined;
+export type Script = (request: ChatRequest, model: { reasoning: boolean }) => readonly string[] | undefined;
 
 /** Plans one choice. The choices of a request differ; the cache key never matters. */
 export function planChoice(
@@ -49,7 +49,7 @@ export function planChoice(
     script?: Script;
   },
 ): ChoicePlan {
-  const written = options.script?.(request) ?? generate(request, options);
+  const written = options.script?.(request, options) ?? generate(request, options);
   const { count, matched } = countToStop(written, request.stop);
   const cut = Math.min(count, request.maxTokens);
   const ended = cut === count && (matched !== null || written.at(-1) === EOS);

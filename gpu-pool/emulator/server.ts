@@ -1,4 +1,4 @@
-/** SGLang's HTTP surface over the emulated engine, plus `/emulator/…` for scripted faults. */
+/** SGLang's HTTP surface over the emulated engine, plus `/emulator/…` for scripted faults and answers. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { chatCompletions, textCompletions } from './chat.ts';
@@ -12,6 +12,7 @@ import { flatError } from './openai-shape.ts';
 import { CONTEXT_TOKENS, PROFILES } from './profiles.ts';
 import { RECOMMENDED_RELEASE, traitsOf } from './release.ts';
 import { ROUTES } from './routes.ts';
+import { AnswerQueue } from './scripted-answers.ts';
 import type { EmulatorOptions, EmulatorState, ReceivedRequest } from './state.ts';
 import { TokenPrompts } from './token-prompts.ts';
 
@@ -59,6 +60,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
 
 function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
   const requests: ReceivedRequest[] = [];
+  const answers = new AnswerQueue();
   const version = options.version ?? RECOMMENDED_RELEASE;
   const modelPath = options.modelPath ?? options.model?.repository ?? 'deepseek-ai/DeepSeek-R1-0528';
   const engine = new Engine({
@@ -73,6 +75,7 @@ function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
   return {
     options,
     requests,
+    answers,
     engine,
     faults: new FaultBoard((faults) => (faults.has('frozen') ? engine.freeze() : engine.thaw())),
     seed: options.seed ?? 1,
@@ -84,7 +87,7 @@ function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
     toolCallParser: options.toolCallParser ?? null,
     version,
     traits: traitsOf(version),
-    script: options.script,
+    script: options.script ?? answers.script,
     prompts: new TokenPrompts(),
     keepsBudgets: options.strictThinking === 'with_variable',
     contextLength: options.contextLength ?? options.model?.contextLength ?? CONTEXT_TOKENS,
