@@ -36,10 +36,22 @@ export const TOOLS_BOUNDS: GrammarBounds = { bytes: 256 << 10, values: 10_000, r
 
 /** The fault in the size of a JSON value that holds schemas, as the rest of a sentence ("must …"); null: none. */
 export function grammarFault(value: unknown, bounds: GrammarBounds): string | null {
+  return sizeFault(value, bounds) ?? repetitionFault(value, bounds);
+}
+
+/** The part of it that counts for every schema, also for one that the model only reads. */
+export function sizeFault(value: unknown, bounds: GrammarBounds): string | null {
   const json = JSON.stringify(value) ?? '';
   if (utf8Length(json) > bounds.bytes) return `must be at most ${bounds.bytes} bytes of JSON`;
-  const { values, repetition, patternDepth } = measure(value);
-  if (values > bounds.values) return `must have at most ${bounds.values} values`;
+  return measure(value).values > bounds.values ? `must have at most ${bounds.values} values` : null;
+}
+
+/**
+ * The part of it that counts where a grammar is made of the schemas. Claude Code has a tool with a text of half a million
+ * characters, of which no grammar is made.
+ */
+export function repetitionFault(value: unknown, bounds: GrammarBounds): string | null {
+  const { repetition, patternDepth } = measure(value);
   if (patternDepth > PATTERN_DEPTH_MAX)
     return `must have patterns whose groups are nested at most ${PATTERN_DEPTH_MAX} levels deep`;
   if (repetition > bounds.repetition)
@@ -50,6 +62,11 @@ export function grammarFault(value: unknown, bounds: GrammarBounds): string | nu
 /** The same for one schema, whose depth is bounded, too. */
 export function schemaSizeFault(schema: unknown): string | null {
   return schemaDepthFault(JSON.stringify(schema) ?? '') ?? grammarFault(schema, SCHEMA_BOUNDS);
+}
+
+/** The same for the schema of a tool, of which a grammar may be made or not. */
+export function toolSizeFault(schema: unknown): string | null {
+  return schemaDepthFault(JSON.stringify(schema) ?? '') ?? sizeFault(schema, SCHEMA_BOUNDS);
 }
 
 /** The part of it that is read from the JSON text, before a recursive parser sees it. */

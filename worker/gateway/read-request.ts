@@ -3,6 +3,7 @@
  * model cannot do is refused before anything is held, and the rest is rendered as the model takes it.
  */
 import { findModel, type Model } from '../db/catalogue.ts';
+import { repetitionFault, TOOLS_BOUNDS } from '../domain/grammar.ts';
 import { hasBegun, hasEnded, modelEnded, onSale } from '../domain/model-end.ts';
 import { isServing } from '../domain/node.ts';
 import { repeatsBySeed } from '../domain/supported-parameters.ts';
@@ -86,6 +87,14 @@ function toolChoiceError({ generate }: ChatRequest): ApiError | null {
     );
   if (choice === 'required' && tools.length === 0)
     return refuse('`tool_choice` requires a call, and `tools` is empty. Send tools, or leave it out.');
+  // The engine makes a grammar of all tools where the answer has to be a call.
+  const fault = forces ? repetitionFault(tools, TOOLS_BOUNDS) : null;
+  if (fault !== null)
+    return {
+      reason: 'invalid_field',
+      param: 'tools',
+      message: `\`tools\` ${fault}, or do not force a call.`,
+    };
   if (typeof choice !== 'object') return null;
   if (tools.some((tool) => tool.function.name === choice.function.name)) return null;
   return refuse(

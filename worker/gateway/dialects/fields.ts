@@ -3,12 +3,15 @@ import * as z from 'zod';
 import { schemaFault } from '../../../gpu-pool/protocol/json-schema/index.ts';
 import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
 import {
-  grammarFault,
+  repetitionFault,
+  SCHEMA_BOUNDS,
   STOP_BYTES_MAX,
   STOPS_MAX,
   schemaSizeFault,
+  sizeFault,
   stopFault,
   TOOLS_BOUNDS,
+  toolSizeFault,
 } from '../../domain/grammar.ts';
 
 /** The limit on completion tokens per choice, reasoning included. A model may allow fewer. */
@@ -16,14 +19,16 @@ export const TokenLimit = z.int().min(1).max(65_536);
 export const ModelName = z.string().min(1).max(256);
 export const Temperature = z.number().min(0).max(2);
 export const TopP = z.number().gt(0).max(1);
-const SchemaOfSize = z.record(z.string(), z.unknown()).superRefine(bounded(schemaSizeFault));
+const SchemaObject = z.record(z.string(), z.unknown());
 /** The JSON Schema of an answer, which is passed on unchanged. The error names the keyword that the engine would refuse. */
-export const FormatSchema = SchemaOfSize.superRefine((schema, context) => {
-  // One that is too large is not walked.
-  if (context.issues.length === 0) addSchemaIssue(context, { schema, of: 'format', at: [] });
-});
+export const FormatSchema = SchemaObject.superRefine(bounded(schemaSizeFault)).superRefine(
+  (schema, context) => {
+    // One that is too large is not walked.
+    if (context.issues.length === 0) addSchemaIssue(context, { schema, of: 'format', at: [] });
+  },
+);
 /** The JSON Schema of a tool's arguments; `toolList` checks more of it, which depends on the tool. */
-export const ToolSchema = SchemaOfSize;
+export const ToolSchema = SchemaObject.superRefine(bounded(toolSizeFault));
 export const ToolName = z
   .string()
   .regex(/^[\w-]{1,64}$/, 'must be 1 to 64 letters, digits, underscores or dashes');
@@ -69,12 +74,18 @@ export const toolList = <Tool extends z.ZodType>(
     .array(tool)
     .max(TOOLS_MAX)
     .superRefine((tools, context) => {
-      bounded((all: unknown) => grammarFault(all, TOOLS_BOUNDS))(tools, context);
+      bounded((all: unknown) => sizeFault(all, TOOLS_BOUNDS))(tools, context);
+      const compiled: unknown[] = [];
       for (const [index, each] of tools.entries()) {
         if (context.issues.length > 0) return;
         const { schema, strict, at } = read(each);
-        addSchemaIssue(context, { schema, of: strict ? 'strict tool' : 'tool', at: [index, ...at] });
+        const path = [index, ...at];
+        addSchemaIssue(context, { schema, of: strict ? 'strict tool' : 'tool', at: path });
+        if (!strict) continue;
+        compiled.push(schema);
+        bounded((one: unknown) => repetitionFault(one, SCHEMA_BOUNDS), path)(schema, context);
       }
+      bounded((all: unknown) => repetitionFault(all, TOOLS_BOUNDS))(compiled, context);
     });
 export const MESSAGES_MAX = 10_000;
 
@@ -96,9 +107,9 @@ function shortened(step: string): string {
 }
 
 /** A check by a rule that answers with the rest of a sentence; null: nothing is wrong. */
-function bounded<T>(fault: (value: T) => string | null) {
+function bounded<T>(fault: (value: T) => string | null, path: readonly (string | number)[] = []) {
   return (value: T, context: z.RefinementCtx) => {
     const message = fault(value);
-    if (message !== null) context.addIssue({ code: 'custom', message });
+    if (message !== null) context.addIssue({ code: 'custom', message, path: [...path] });
   };
 }
