@@ -30,7 +30,7 @@ export function generate(loadDialect: () => Promise<Dialect>) {
     const dialect = await loadDialect();
     const request = await readAuthorized(c, dialect);
     if (!request.ok) return refuse(c, dialect, request.error);
-    const { principal, dialectRequest, bytes } = request;
+    const { principal, dialectRequest, model, bytes } = request;
 
     const { headers } = c.req.raw;
     const requestId = c.get('requestId');
@@ -38,9 +38,8 @@ export function generate(loadDialect: () => Promise<Dialect>) {
     const begun = await beginIdempotent(c.env, { headers, bytes, principal, requestId, waitUntil });
     if (begun.kind === 'error') return refuse(c, dialect, begun.error);
     if (begun.kind === 'replay') {
-      const bodyHeaders = bodyHeadersFor(dialectRequest);
-      const replayHeaders = { ...bodyHeaders, ...responseHeaders(begun), 'idempotent-replayed': 'true' };
-      return new Response(begun.body, { headers: replayHeaders });
+      const headers = { ...bodyHeadersFor(dialectRequest), ...endHeaders(model), ...responseHeaders(begun) };
+      return new Response(begun.body, { headers: { ...headers, 'idempotent-replayed': 'true' } });
     }
 
     const response = respond(c, dialect, request, begun.run);

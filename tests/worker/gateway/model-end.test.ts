@@ -6,7 +6,13 @@ import { answer, freshNetwork, stream } from '../fake-node.ts';
 import { Customer, env, newModel } from './client.ts';
 
 const network = freshNetwork();
-const [ending, ended, endedAlone, successor] = [newModel(), newModel(), newModel(), newModel()];
+const [ending, replayed, ended, endedAlone, successor] = Array.from({ length: 5 }, newModel) as [
+  string,
+  string,
+  string,
+  string,
+  string,
+];
 const END = Date.UTC(2099, 0, 1);
 const PAST = Date.UTC(2026, 0, 1);
 const setEnd = (id: string, endsAtMs: number, successorId: string | null) =>
@@ -16,6 +22,7 @@ const setEnd = (id: string, endsAtMs: number, successorId: string | null) =>
 // Before the first request, because the gateway caches the catalogue for ten seconds.
 await env.DB.batch([
   setEnd(ending, END, successor),
+  setEnd(replayed, END, successor),
   setEnd(ended, PAST, successor),
   setEnd(endedAlone, PAST, null),
 ]);
@@ -44,6 +51,25 @@ it('announces the end in the head of each answer, streamed or whole', async () =
     expect(headers.get('deprecation')).toBe('@86400');
     expect(headers.get('sunset')).toBe(new Date(END).toUTCString());
     expect(headers.get('x-tollgate-successor')).toBe(successor);
+  }
+});
+
+it('announces the end, and what was ignored, in the head of a replayed answer as in the first', async () => {
+  await network().add(replayed, () => stream(answer({ prompt: 3, content: ['Yes.'] })));
+  const customer = await Customer.withCredit();
+  const named = ['deprecation', 'sunset', 'x-tollgate-successor', 'x-tollgate-ignored'];
+  for (const streamed of [true, false]) {
+    const ask = () =>
+      customer.ask(
+        { model: replayed, stream: streamed, logit_bias: { 1: 1 } },
+        { headers: { 'idempotency-key': `${streamed}` } },
+      );
+    const first = await ask();
+    const again = await ask();
+    expect(again.headers.get('idempotent-replayed')).toBe('true');
+    const of = ({ headers }: typeof first) => named.map((name) => headers.get(name));
+    expect(of(first)).not.toContain(null);
+    expect(of(again)).toEqual(of(first));
   }
 });
 
