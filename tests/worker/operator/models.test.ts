@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { loadCatalogue } from '../../../worker/db/catalogue.ts';
 import { database } from '../../../worker/db/client.ts';
-import { MODELS_MAX } from '../../../worker/domain/model-definition.ts';
+import { MODELS_MAX, PROFILE_BYTES_MAX } from '../../../worker/domain/model-definition.ts';
 import { onSale } from '../../../worker/domain/model-end.ts';
 import { PRICE_NOTICE_MS } from '../../../worker/domain/price-change.ts';
 import { profileWith, R1 } from '../../model-profiles.ts';
@@ -28,20 +28,20 @@ function definition(change: object = {}) {
 }
 const PRICE = { cache_hit: '0.1', cache_miss: '0.2', output: '0.9', source: 'test' };
 
-async function call(method: string, path: string, body?: unknown) {
+async function call(method: string, path: string, body?: unknown, indent = 0) {
   const response = await server.request(
     `/operator/api/models${path}`,
     {
       method,
       headers: { ...OPERATOR, 'content-type': 'application/json' },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(body !== undefined && { body: JSON.stringify(body, null, indent) }),
     },
     env,
   );
   const json = await response.json<Record<string, unknown> & { error?: { code: string; param: string } }>();
   return { status: response.status, json, outcome: [response.status, json.error?.code, json.error?.param] };
 }
-const add = (body: object) => call('POST', '', body);
+const add = (body: object, indent = 0) => call('POST', '', body, indent);
 const edit = (id: string, body: object) => call('PATCH', `/${id}`, body);
 
 async function added(change: object = {}) {
@@ -74,6 +74,22 @@ describe('a new model', () => {
       [`${id}/standard/1`, 100, 900],
       [`${id}/batch/1`, 100, 450],
     ]);
+  });
+
+  it('may be as large as its bounds allow, however it is indented', async () => {
+    const many = <T>(of: (i: number) => T) => Array.from({ length: 16 }, (_, i) => of(i));
+    const body = definition();
+    const large = {
+      ...body,
+      aliases: many((i) => `${body.id}-${i}`.padEnd(128, 'x')),
+      model_paths: many((i) => `${body.id}/${i}`.padEnd(256, 'x')),
+      prices: { standard: PRICE, batch: PRICE },
+    };
+    const source = { fact: 'x'.repeat(200), source: 'y'.repeat(150), date: '2026-11-30' };
+    large.profile = { ...body.profile, sources: Array.from({ length: 28 }, () => source) };
+    expect(JSON.stringify(large.profile).length).toBeGreaterThan(0.9 * PROFILE_BYTES_MAX);
+    const { status, json } = await add(large, 8);
+    expect([status, json.error]).toEqual([201, undefined]);
   });
 
   it('without prices is on sale to nobody', async () => {
