@@ -16,7 +16,8 @@ export async function settled(
   }
 }
 
-function unsettledMoney(stateDir: string, journals: JournalKeeper): string[] {
+/** Descriptions of the holds, leases, outbox items and receipts that are pending; empty when there are none. */
+export function unsettledMoney(stateDir: string, journals: JournalKeeper): string[] {
   const busy: string[] = [];
   const { accounts, d1 } = readLedgers(stateDir);
   for (const { accountId, credit, outbox, request, lease } of accounts) {
