@@ -75,10 +75,13 @@ export interface AgentOptions {
   readonly joinToken: string | null;
   readonly port: number;
   readonly stateDir: string;
+  /** The engine's two keys; default: it has none, as the emulator. */
+  readonly engineKeys?: { readonly user: string; readonly admin: string };
 }
 
 /** Starts an agent; `ready` of the result is its address. */
 export async function startAgentProcess(options: AgentOptions): Promise<StartedProcess<string>> {
+  const { joinToken, engineKeys } = options;
   mkdirSync(options.stateDir, { recursive: true });
   return start(
     {
@@ -88,7 +91,10 @@ export async function startAgentProcess(options: AgentOptions): Promise<StartedP
         ...['--engine', options.engineUrl, '--edge', options.edgeUrl, '--state', options.stateDir],
         ...['--listen', `127.0.0.1:${options.port}`],
       ],
-      env: options.joinToken === null ? {} : { TOLLGATE_JOIN_TOKEN: options.joinToken },
+      env: {
+        ...(joinToken !== null && { TOLLGATE_JOIN_TOKEN: joinToken }),
+        ...(engineKeys && { ENGINE_API_KEY: engineKeys.user, ENGINE_ADMIN_API_KEY: engineKeys.admin }),
+      },
       logFile: join(options.stateDir, 'agent.log'),
       readyWithinMs: 30_000,
     },
