@@ -3,16 +3,11 @@
  * that they fit. A prompt that may be too long is counted by the engine's tokenizer first: the engine's own limit is no
  * substitute, because it is that of prompt and answer together and lies higher.
  */
+import { CONTEXT_RESERVE, longestPrompt } from '../protocol/constants.ts';
 import type { GenerateRequest, RequestClaims } from '../protocol/schemas.ts';
 import type { Engine } from './engine-client.ts';
 import type { RequestError } from './request-error.ts';
 import { countPrompt } from './sglang/tokenize.ts';
-
-/**
- * Tokens of its context that SGLang keeps back: six beside every prompt (tp_worker.py, `max_req_input_len`), and slots
- * for drafted tokens (managers/utils.py, `compute_num_reserved_tokens`).
- */
-export const CONTEXT_RESERVE = 64;
 
 export interface EngineContext {
   readonly engine: Engine;
@@ -46,11 +41,6 @@ export async function fitContext(
   return counted > longest
     ? contextExceeded(counted, longest)
     : { maxTokens: Math.min(maxTokens, roomTokens - counted) };
-}
-
-/** The longest prompt that an engine with so many tokens for prompt and answer leaves room to answer. */
-export function longestPrompt(roomTokens: number): number {
-  return roomTokens - CONTEXT_RESERVE - 1;
 }
 
 /**

@@ -28,6 +28,17 @@ export const VERSION_UNKNOWN = 'unknown';
  */
 export const HARDWARE = ['8xh800-pair', '8xh800', '8xh200', '8xmi300x'] as const;
 
+/**
+ * Tokens of its context that SGLang keeps back: six beside every prompt (tp_worker.py, `max_req_input_len`), and slots
+ * for drafted tokens (managers/utils.py, `compute_num_reserved_tokens`).
+ */
+export const CONTEXT_RESERVE = 64;
+
+/** The longest prompt that an engine with so many tokens for prompt and answer leaves room to answer. */
+export function longestPrompt(roomTokens: number): number {
+  return roomTokens - CONTEXT_RESERVE - 1;
+}
+
 /** Bound on every token count of a request: no real one has more. */
 export const TOKENS_MAX = 100_000_000;
 

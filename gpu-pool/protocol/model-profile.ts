@@ -36,6 +36,18 @@ const Thinking = z
   .refine(
     ({ effort }) => effort === undefined || effort.levels.includes(effort.byDefault),
     '`effort.byDefault` must be one of `effort.levels`.',
+  )
+  .refine(
+    ({ effort }) => effort === undefined || new Set(effort.levels).size === effort.levels.length,
+    '`effort.levels` has a level twice.',
+  )
+  .refine(
+    ({ effort, variable }) => effort === undefined || effort.variable !== variable,
+    '`effort.variable` must not be `variable`: one of the two values would be lost.',
+  )
+  .refine(
+    ({ mode, effort }) => mode !== 'never' || effort === undefined,
+    'A model that never thinks has no levels of effort.',
   );
 
 /**
@@ -48,6 +60,8 @@ const ControlToken = z
   .min(3)
   .max(64)
   .regex(/^[^*]{2}/u, 'The first two characters of a control token must not be `*`.')
+  // Two of them could share the same text in many ways, and a client's text could try them all for minutes.
+  .regex(/^[^*]*\*?[^*]*$/u, 'A control token has at most one `*`.')
   .regex(/^[^\s"\\\p{Cc}\u2060]*$/u, 'A control token has no blanks, quotation marks or backslashes.')
   .regex(
     /[^[\]{},:\d+\-.*eEtrufalsn]/u,

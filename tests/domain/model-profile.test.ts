@@ -21,6 +21,26 @@ it('the console offers every profile that is shipped, and each by the id of its 
   expect(SHIPPED_MODELS).toEqual(Object.fromEntries(shipped));
 });
 
+describe('a profile that contradicts itself, or that a client could hold the edge up with', () => {
+  const profile = JSON.parse(readFileSync(`${FOLDER}/gpt-oss-120b.json`, 'utf8'));
+  const effort = { variable: 'reasoning_effort', levels: ['low', 'high'], byDefault: 'low' };
+  const switchable = { mode: 'switchable', byDefault: true, variable: 'enable_thinking' };
+  const isTaken = (change: object) => ModelProfile.safeParse({ ...profile, ...change }).success;
+
+  it('is refused', () => {
+    expect(isTaken({ thinking: { ...switchable, effort } })).toBe(true);
+    expect(isTaken({ thinking: { ...switchable, variable: 'reasoning_effort', effort } })).toBe(false);
+    expect(isTaken({ thinking: { ...switchable, effort: { ...effort, levels: ['low', 'low'] } } })).toBe(
+      false,
+    );
+    expect(isTaken({ thinking: { mode: 'never', effort } })).toBe(false);
+    expect(isTaken({ controlTokens: ['<|*|>'] })).toBe(true);
+    // With these, 2,000 characters of a client took nine seconds.
+    expect(isTaken({ controlTokens: ['<!*!*!*!*!*!>'] })).toBe(false);
+    expect(isTaken({ controlTokens: ['<|**|>'] })).toBe(false);
+  });
+});
+
 describe('a profile whose text would begin a line of its own in a systemd unit', () => {
   const [file] = files;
   const profile = JSON.parse(readFileSync(`${FOLDER}/${file}`, 'utf8'));

@@ -14,6 +14,7 @@ import {
   type ModelDefinition,
   namesOf,
   sameWeights,
+  versionOf,
 } from '../domain/model-definition.ts';
 import { PRICE_NOTICE_MS } from '../domain/price-change.ts';
 import type { Env } from '../env.ts';
@@ -70,16 +71,21 @@ export async function addModel(
   return null;
 }
 
-/** Writes all fields of a model. @returns why it was refused; null: it is written */
+/**
+ * Writes all fields of a model.
+ * @param seen the `versionOf` the definition that the operator changed, if it was shown before; others' later changes stay
+ * @returns why it was refused; null: it is written
+ */
 export async function editModel(
   env: Env,
   definition: ModelDefinition,
-  { actor, nowMs }: ModelCommand,
+  { actor, nowMs, seen = null }: ModelCommand & { readonly seen?: string | null },
 ): Promise<ModelFault | null> {
   const db = database(env);
   const models = await listModelRows(db);
   const before = models.find(({ id }) => id === definition.id);
   if (before === undefined) return 'model_not_found';
+  if (seen !== null && seen !== versionOf(before)) return 'model_changed';
   const fault = definitionFault(definition) ?? takenName(definition, models);
   if (fault !== null) return fault;
   const hasProfile = 'repository' in before.profile;

@@ -1,5 +1,5 @@
 /** Models as an operator adds and edits them. Each change has its audit row in the same batch. */
-import { and, asc, eq, type SQL, sql } from 'drizzle-orm';
+import { and, asc, eq, getTableColumns, type SQL, sql } from 'drizzle-orm';
 import { MODELS_MAX, type ModelDefinition, namesOf, thinksByDefault } from '../domain/model-definition.ts';
 import { type AuditEntry, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
@@ -9,12 +9,17 @@ import { joinToken, model, modelEndRun, node, price } from './schema.ts';
 export type ModelRow = typeof model.$inferSelect & {
   /** It has a price, so it is or was sold: its weights stay, and it cannot be deleted. */
   readonly sold: boolean;
+  /** The profile as it is stored. */
+  readonly profileText: string;
 };
 
 /** Every model, those without a profile or a price included. */
 export async function listModelRows(db: Database): Promise<ModelRow[]> {
   const [models, sold] = await db.batch([
-    db.select().from(model).orderBy(asc(model.id)),
+    db
+      .select({ ...getTableColumns(model), profileText: sql<string>`${model.profile}`.as('profile_text') })
+      .from(model)
+      .orderBy(asc(model.id)),
     db.selectDistinct({ id: price.modelId }).from(price),
   ]);
   const ids = new Set(sold.map(({ id }) => id));
@@ -40,8 +45,8 @@ export async function insertModel(
 }
 
 /**
- * Writes a model's fields if its names are free, its aliases are still those that were read, and its weights stay where it
- * has been sold.
+ * Writes a model's fields if its names are free, they are still those that were read, and its weights stay where it has been
+ * sold.
  * @returns whether it was written
  */
 export async function updateModel(
@@ -64,6 +69,14 @@ export async function updateModel(
       .where(
         and(
           eq(model.id, after.id),
+          eq(model.name, before.name),
+          eq(model.revision, before.revision),
+          eq(model.license, before.license),
+          eq(model.contextTokens, before.contextTokens),
+          eq(model.outputTokensMax, before.outputTokensMax),
+          eq(model.outputTokensDefault, before.outputTokensDefault),
+          sql`${model.profile} is ${before.profileText}`,
+          sql`json(${model.modelPaths}) = json(${JSON.stringify(before.modelPaths)})`,
           sql`json(${model.aliases}) = json(${JSON.stringify(before.aliases)})`,
           sql`json(${model.formerAliases}) = json(${JSON.stringify(before.formerAliases)})`,
           sql`not ${areTaken(after)}`,

@@ -1,6 +1,8 @@
 /** The definition of a model by its operator: its fields, their bounds, and which of them may still change. Pure. */
+import { longestPrompt } from '../../gpu-pool/protocol/constants.ts';
 import { ModelProfile } from '../../gpu-pool/protocol/model-profile.ts';
 import { utf8Length } from './grammar.ts';
+import { hash32 } from './routing/hash.ts';
 
 /** Every isolate reads the whole catalogue every ten seconds, about 4 KiB a model. No fleet has nodes for as many. */
 export const MODELS_MAX = 500;
@@ -27,6 +29,7 @@ export interface ModelDefinition {
   readonly modelPaths: readonly string[];
   readonly revision: string;
   readonly license: string;
+  /** The longest prompt that is sold; its answer comes on top, as far as the engine's own context goes. */
   readonly contextTokens: number;
   readonly outputTokensMax: number;
   readonly outputTokensDefault: number;
@@ -57,7 +60,7 @@ export function definitionFault(definition: ModelDefinition): DefinitionFault | 
   const names = namesOf(definition);
   if (new Set(names).size < names.length) return 'alias_repeated';
   if (new Set(modelPaths).size < modelPaths.length) return 'path_repeated';
-  if (profile.contextLength !== undefined && contextTokens > profile.contextLength)
+  if (profile.contextLength !== undefined && contextTokens > longestPrompt(profile.contextLength))
     return 'context_above_weights';
   if (outputTokensMax > contextTokens) return 'output_above_context';
   if (outputTokensDefault > outputTokensMax) return 'default_above_max';
@@ -67,6 +70,23 @@ export function definitionFault(definition: ModelDefinition): DefinitionFault | 
 /** The names by which requests find the model, as they are compared. */
 export function namesOf({ id, aliases }: Pick<ModelDefinition, 'id' | 'aliases'>): string[] {
   return [id, ...aliases].map((name) => name.toLowerCase());
+}
+
+/** Tells whether a definition has changed since it was shown. */
+export function versionOf({
+  name,
+  aliases,
+  modelPaths,
+  revision,
+  license,
+  contextTokens,
+  outputTokensMax,
+  outputTokensDefault,
+  profile,
+}: ModelDefinition): string {
+  const texts = [name, aliases, modelPaths, revision, license];
+  const tokens = [contextTokens, outputTokensMax, outputTokensDefault];
+  return hash32(JSON.stringify([texts, tokens, profile])).toString(16);
 }
 
 /** Whether the model thinks where a request does not say; such a model is taken for a reasoning model. */

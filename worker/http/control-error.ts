@@ -135,7 +135,7 @@ const CONTROL_ERRORS = {
   output_above_context: [
     400,
     'invalid_request_error',
-    '`output_tokens_max` is more than `context_tokens`, which prompt and answer share. Lower it.',
+    '`output_tokens_max` is more than `context_tokens`. Lower it.',
   ],
   default_above_max: [
     400,
@@ -145,7 +145,7 @@ const CONTROL_ERRORS = {
   context_above_weights: [
     400,
     'invalid_request_error',
-    '`context_tokens` is more than the weights have by `profile.contextLength`. Lower it.',
+    '`context_tokens`, the longest prompt, leaves no room for an answer in `profile.contextLength`: it must be less by 65 or more. Lower it.',
   ],
   profile_too_large: [400, 'invalid_request_error', '`profile` has more than 12 KiB as JSON. Shorten it.'],
   too_many_models: [

@@ -3,9 +3,8 @@
  * change. Pure: the table below is everything that a node requires of SGLang's arguments.
  */
 
+import { CONTEXT_RESERVE, longestPrompt } from '../../protocol/constants.ts';
 import type { ModelProfile } from '../../protocol/model-profile.ts';
-import { CONTEXT_RESERVE, longestPrompt } from '../context-window.ts';
-
 import { printable } from '../start-refused.ts';
 import { type EngineFacts, roomTokens } from './probe.ts';
 import { PRIORITY } from './request.ts';
@@ -144,12 +143,18 @@ function radixCache({ settings }: EngineFacts): string | null {
     : null;
 }
 
-function contextLength({ settings }: EngineFacts, { contextTokens }: EngineRequirements): string | null {
+function contextLength(
+  { settings }: EngineFacts,
+  { contextTokens, profile }: EngineRequirements,
+): string | null {
   const room = roomTokens(settings);
   if (contextTokens === undefined || room === null || longestPrompt(room) >= contextTokens) return null;
   const { context_length: length, max_total_num_tokens: cache } = settings;
   const sold = `Prompts of ${contextTokens} tokens are sold, and the engine`;
   const needed = contextTokens + CONTEXT_RESERVE;
+  const ofWeights = profile?.contextLength ?? Number.POSITIVE_INFINITY;
+  if (ofWeights <= needed)
+    return `${sold} cannot have a context of more than ${ofWeights}, which is the weights’ own: sell prompts of at most ${longestPrompt(ofWeights)} tokens (the model’s context_tokens).`;
   return cache !== null && cache <= needed && (length === null || length > needed)
     ? `${sold} has a KV cache of ${cache} tokens: start SGLang with a higher --mem-fraction-static or on more GPUs, so that it holds more than ${needed}.`
     : `${sold} has a context of ${room} for prompt and answer together: start SGLang with a --context-length of more than ${needed}, or without it.`;

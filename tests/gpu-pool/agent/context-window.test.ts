@@ -4,12 +4,13 @@
  */
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { CONTEXT_RESERVE, contextTooShort } from '../../../gpu-pool/agent/context-window.ts';
+import { contextTooShort } from '../../../gpu-pool/agent/context-window.ts';
 import { type EngineSettings, roomTokens } from '../../../gpu-pool/agent/sglang/probe.ts';
 import { readEngineLog } from '../../../gpu-pool/emulator/log.ts';
 import { startEmulator } from '../../../gpu-pool/emulator/server.ts';
 import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
 import { renderChat } from '../../../gpu-pool/emulator/tokenizer.ts';
+import { CONTEXT_RESERVE } from '../../../gpu-pool/protocol/constants.ts';
 import { FakeEdge, requestId } from './fake-edge.ts';
 import { BODY, generate, SALT, setUp, startTestAgent, tempDir, textOf, until } from './helpers.ts';
 import { answerEvents, event, ScriptedEngine, sse, usage } from './scripted-engine.ts';

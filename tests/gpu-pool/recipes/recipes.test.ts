@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { DRAIN_DEADLINE_MS } from '../../../gpu-pool/agent/agent.ts';
-import { longestPrompt } from '../../../gpu-pool/agent/context-window.ts';
 import { leftToEngine } from '../../../gpu-pool/agent/parse/formats.ts';
 import { findFaults } from '../../../gpu-pool/agent/sglang/faults.ts';
 import { findWarnings } from '../../../gpu-pool/agent/sglang/warnings.ts';
 import { PROFILES } from '../../../gpu-pool/emulator/profiles.ts';
+import { longestPrompt } from '../../../gpu-pool/protocol/constants.ts';
 import type { ModelProfile } from '../../../gpu-pool/protocol/model-profile.ts';
 import { HARDWARE, type Hardware } from '../../../gpu-pool/protocol/schemas.ts';
 import { SHIPPED_MODELS, shippedProfile } from '../../../gpu-pool/protocol/shipped-profiles.ts';
@@ -391,6 +391,12 @@ describe('the agent', () => {
           profile,
         }),
       ).toEqual([]);
+      // No flag gives weights a longer context than they have, so none is advised.
+      const ofWeights = profile?.contextLength ?? 0;
+      const asLong = { ...facts, settings: { ...facts.settings, context_length: ofWeights } };
+      expect(findFaults(asLong, { contextTokens: ofWeights, profile }).join()).toContain(
+        `sell prompts of at most ${longestPrompt(ofWeights)} tokens`,
+      );
     }
   });
 });

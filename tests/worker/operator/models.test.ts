@@ -127,6 +127,8 @@ describe('a new model', () => {
     ['output_above_context', { context_tokens: 8_192 }, 'output_tokens_max'],
     ['default_above_max', { output_tokens_max: 4_096 }, 'output_tokens_default'],
     ['context_above_weights', { profile: { ...R1, contextLength: 16_384 } }, 'context_tokens'],
+    // No engine with these weights takes such a prompt and answers it.
+    ['context_above_weights', { profile: { ...R1, contextLength: 32_768 + 64 } }, 'context_tokens'],
     [
       'profile_too_large',
       {
@@ -172,6 +174,22 @@ describe('an edit', () => {
     });
     expect((await edit(id, {})).status).toBe(200);
     expect(await auditOf(id)).toHaveLength(2);
+  });
+
+  it.each([
+    [{ license: 'MIT' }, { name: 'Another' }],
+    [{ profile: { ...R1, sampling: { temperature: 0.3 } } }, { context_tokens: 40_000 }],
+    [{ model_paths: ['/data/a'] }, { profile: { ...R1, sampling: { temperature: 0.4 } } }],
+  ])('that is made at the same time as another never undoes it: %j, %j', async (first, second) => {
+    const { id } = await added();
+    const answers = await Promise.all([edit(id, first), edit(id, second)]);
+    const { json } = await call('GET', `/${id}`);
+    for (const [answer, change] of [
+      [answers[0], first],
+      [answers[1], second],
+    ] as const)
+      if (answer?.status === 200) expect(json).toMatchObject(change);
+      else expect(answer?.outcome).toEqual([409, 'model_changed', null]);
   });
 
   it('of the id, or of what is no field, is refused', async () => {

@@ -485,9 +485,10 @@ export const en = {
     alias_repeated:
       'A name stands here twice, or is the model’s own id. Capital letters do not tell names apart.',
     path_repeated: 'A path stands here twice.',
-    output_above_context: 'This is more than the context, which prompt and answer share.',
+    output_above_context: 'This is more than the context.',
     default_above_max: 'This is more than the most that an answer may have.',
-    context_above_weights: 'This is more than the weights have (contextLength in the profile).',
+    context_above_weights:
+      'An answer must fit behind the longest prompt: this must be less than contextLength in the profile by 65 or more.',
     profile_too_large: 'A profile may have 12 KiB.',
     too_many_models: 'There are 500 models already, which is the most.',
     model_id_taken: 'This is another model’s id or alias, or was its alias.',

@@ -498,9 +498,10 @@ export const fr: Messages = {
     alias_repeated:
       'Un nom figure deux fois, ou est l’identifiant du modèle. Les majuscules ne distinguent pas les noms.',
     path_repeated: 'Un chemin figure deux fois.',
-    output_above_context: 'C’est plus que le contexte, que la demande et la réponse se partagent.',
+    output_above_context: 'C’est plus que le contexte.',
     default_above_max: 'C’est plus que le maximum d’une réponse.',
-    context_above_weights: 'C’est plus que ce que permettent les poids (contextLength dans le profil).',
+    context_above_weights:
+      'Une réponse doit tenir après la plus longue demande : il faut au moins 65 de moins que contextLength dans le profil.',
     profile_too_large: 'Un profil peut avoir 12 Kio.',
     too_many_models: 'Il y a déjà 500 modèles, le maximum.',
     model_id_taken: 'C’est l’identifiant ou l’alias d’un autre modèle, ou c’en était un alias.',

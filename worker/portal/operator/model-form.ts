@@ -49,7 +49,12 @@ const Fields = (marks: NumberMarks) => ({
     .transform((parsed) => (parsed as { profile: ModelProfile }).profile),
 });
 
-export const EditForm = (marks: NumberMarks) => z.object(Fields(marks));
+export const EditForm = (marks: NumberMarks) =>
+  z.object({
+    ...Fields(marks),
+    /** The version of the model that the form showed. */
+    seen: z.string().nullable().default(null),
+  });
 
 const PRICES = {
   standard: ['standardHit', 'standardMiss', 'standardOutput'],
@@ -112,9 +117,10 @@ export function typedFrom(shippedId: string, count: (value: number) => string): 
     aliases: repository,
     modelPaths: repository,
     revision: name,
-    contextTokens: contextLength === undefined ? '' : count(contextLength),
-    outputTokensMax: count(Math.min(OUTPUT_TOKENS_MAX, contextLength ?? OUTPUT_TOKENS_MAX)),
-    outputTokensDefault: count(Math.min(32_768, contextLength ?? OUTPUT_TOKENS_MAX)),
+    // The weights' own context has to hold the longest prompt and an answer of the default length.
+    contextTokens: contextLength === undefined ? '' : count(contextLength - 32_768),
+    outputTokensMax: count(OUTPUT_TOKENS_MAX),
+    outputTokensDefault: count(32_768),
     profile: JSON.stringify(profile, null, 2),
   };
 }

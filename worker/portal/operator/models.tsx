@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import { addModel, editModel, removeModel } from '../../billing/change-models.ts';
 import { database } from '../../db/client.ts';
 import { listModelRows, type ModelRow } from '../../db/models.ts';
+import { versionOf } from '../../domain/model-definition.ts';
 import { Callout } from '../components/callout.tsx';
 import { SelectField } from '../components/field.tsx';
 import { Heads, Sheet } from '../components/sheet.tsx';
@@ -59,7 +60,8 @@ modelsPage.post('/models/:id', async (c) => {
   if (row === undefined) return notFoundPage(c);
   const read = await readForm(c, EditForm);
   if (!read.ok) return editPage(c, row, read);
-  const refusal = await editModel(c.env, definitionOf(row.id, read.values), commandOf(c));
+  const { seen, ...values } = read.values;
+  const refusal = await editModel(c.env, definitionOf(row.id, values), { ...commandOf(c), seen });
   if (refusal !== null) return editPage(c, row, { typed: read.typed, faults: faultsOf(refusal) });
   return c.redirect(`${PATH}/${row.id}?saved=1`, 303);
 });
@@ -187,6 +189,7 @@ async function editPage(c: PortalContext, row: ModelRow, { typed, faults }: Show
       {c.req.query('saved') !== undefined && !faults && <Callout tone="success">{names.saved}</Callout>}
       {faults && <Callout tone="error">{t.faults[faults.id ?? 'summary']}</Callout>}
       <form method="post" action={`${PATH}/${row.id}`} class="max-w-3xl" novalidate>
+        <input type="hidden" name="seen" value={versionOf(row)} />
         <ModelFields c={c} typed={typed ?? typedOf(row, f.count)} faults={faults} />
         <Buttons c={c} submit={names.save} />
       </form>

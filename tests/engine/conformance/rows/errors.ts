@@ -1,5 +1,5 @@
 /** Refusals, which the agent reads by their status. */
-import { CONTEXT_RESERVE } from '../../../../gpu-pool/agent/context-window.ts';
+import { CONTEXT_RESERVE } from '../../../../gpu-pool/protocol/constants.ts';
 import { type Assumption, notApplicable, verdict, withoutFaults } from '../assumption.ts';
 import { freshWord, user } from '../prompts.ts';
 import { begun } from '../subject.ts';

@@ -1,7 +1,9 @@
 /** The console's models: one is added from a shipped profile, edited and deleted, without script and in both languages. */
 import { describe, expect, it } from 'vitest';
+import { longestPrompt } from '../../../../gpu-pool/protocol/constants.ts';
 import { en } from '../../../../worker/i18n/en/index.ts';
 import { fr } from '../../../../worker/i18n/fr/index.ts';
+import { SHIPPED_MODELS } from '../../../../worker/portal/operator/shipped-models.ts';
 import { profileWith, R1 } from '../../../model-profiles.ts';
 import { auditOf, env } from '../../fleet/fixtures.ts';
 import { operatorBrowser, textOf } from './console.ts';
@@ -79,6 +81,39 @@ describe('a model', () => {
     expect(await textOf(console.post(`${page}/delete`, {}))).toContain(en.faults.model_in_use);
     const moved = { ...typed, revision: 'another' };
     expect(await textOf(console.post(page, moved))).toContain(en.faults.model_weights_fixed);
+  });
+
+  it('that another operator has changed meanwhile is shown again, and the change stays', async () => {
+    const [one, other] = [await operatorBrowser(), await operatorBrowser()];
+    const typed = fields();
+    const page = `${PATH}/${typed.id}`;
+    await one.post(`${PATH}/new`, typed);
+    const seenBy = async (console: typeof one) =>
+      /name="seen" value="(\w+)"/.exec(await (await console.get(page)).text())![1]!;
+    const seen = await seenBy(one);
+    const changed = { ...typed, license: 'Apache-2.0', seen: await seenBy(other) };
+    expect((await other.post(page, changed)).status).toBe(303);
+    const answer = one.post(page, { ...typed, name: 'GLM 5', seen });
+    expect(await textOf(answer)).toContain(en.faults.model_changed);
+    expect(await rowOf(typed.id!)).toMatchObject({ license: 'Apache-2.0', name: typed.name });
+    const again = { ...typed, license: 'Apache-2.0', name: 'GLM 5', seen: await seenBy(one) };
+    expect((await one.post(page, again)).status).toBe(303);
+  });
+
+  it('that begins with any shipped profile can be sold as the form stands', async () => {
+    const console = await operatorBrowser();
+    for (const [id, profile] of Object.entries(SHIPPED_MODELS)) {
+      const html = await (await console.get(`${PATH}/new?from=${id}`)).text();
+      const [, context] = /name="contextTokens"[^>]*value="([\d,]+)"/.exec(html)!;
+      const typed = fields({
+        contextTokens: context!,
+        outputTokensMax: '65,536',
+        outputTokensDefault: '32,768',
+        profile: JSON.stringify(profile),
+      });
+      expect([id, (await console.post(`${PATH}/new`, typed)).status]).toEqual([id, 303]);
+      expect(Number(context!.replaceAll(',', ''))).toBeLessThanOrEqual(longestPrompt(profile.contextLength!));
+    }
   });
 
   it.each<[string, Record<string, string>, string]>([
