@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { chargeLegs } from '../../worker/domain/ledger.ts';
-import { formatUsd, nanoUsd, usd } from '../../worker/domain/money.ts';
+import { formatUsd, nanoUsd, toUsdNumber, usd } from '../../worker/domain/money.ts';
 import { chargeFor, type DatedPrice, priceAt } from '../../worker/domain/pricing.ts';
 import { isSound, toPublicUsage } from '../../worker/domain/usage.ts';
 
@@ -16,6 +16,18 @@ describe('money', () => {
     [Number.MAX_SAFE_INTEGER, '9007199.254740991'],
   ])('writes %d nano-USD as %s', (amount, text) => {
     expect(formatUsd(nanoUsd(amount))).toBe(text);
+  });
+
+  it('is in JSON a number whose digits are exactly the amount, below a million dollars', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 1e15 }), (amount) => {
+        const [digits = '', exponent = '0'] = JSON.stringify(toUsdNumber(nanoUsd(amount))).split('e');
+        const [whole = '', fraction = ''] = digits.split('.');
+        const places = 9 + Number(exponent) - fraction.length;
+        expect(BigInt(whole + fraction) * 10n ** BigInt(places)).toBe(BigInt(amount));
+      }),
+      { numRuns: 2_000, examples: [[1], [120], [1e15], [999_999_999_999_999]] },
+    );
   });
 
   it('loses nothing when formatted', () => {
@@ -86,7 +98,8 @@ describe('usage', () => {
       prompt_cache_miss_tokens: 6,
       prompt_tokens_details: { cached_tokens: 4 },
       completion_tokens_details: { reasoning_tokens: 2 },
-      cost: '0.000001',
+      cost: 0.000001,
+      cost_nano_usd: 1_000,
     });
   });
 

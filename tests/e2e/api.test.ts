@@ -38,7 +38,7 @@ const OFF_PEAK = { hit: 35, miss: 135, output: 550 };
 interface DeepSeekUsage extends OpenAI.CompletionUsage {
   prompt_cache_hit_tokens: number;
   prompt_cache_miss_tokens: number;
-  cost: string;
+  cost_nano_usd: number;
 }
 
 /** Recomputes the charge by the price version that the request's record names. */
@@ -73,7 +73,7 @@ describe('the official openai client', () => {
     expect(usage.completion_tokens).toBe(100);
     expect(usage.prompt_tokens).toBe(usage.prompt_cache_hit_tokens + usage.prompt_cache_miss_tokens);
     expect(before - after).toBe(await chargeByPriceRows(answer.id, usage));
-    expect(nano(usage.cost)).toBe(before - after);
+    expect(usage.cost_nano_usd).toBe(before - after);
   });
 
   it('gets a streamed answer with usage exactly once', async () => {
@@ -180,7 +180,7 @@ describe('the official openai client, beyond plain answers,', () => {
     expect((first.usage as DeepSeekUsage).prompt_cache_hit_tokens).toBe(0);
     expect(usage.prompt_cache_hit_tokens).toBeGreaterThan(100);
     expect(usage.prompt_tokens_details!.cached_tokens).toBe(usage.prompt_cache_hit_tokens);
-    expect(nano(usage.cost)).toBe(await chargeByPriceRows(second.id, usage));
+    expect(usage.cost_nano_usd).toBe(await chargeByPriceRows(second.id, usage));
   });
 
   it('lists the models with licence, revision and price', async () => {
@@ -407,13 +407,13 @@ describe('keys', () => {
     const long = await ask(key, 'Go on. [[reasoning=2000 answer=18000]]', { max_tokens: 64_000 });
     const cut = (await long.json()) as {
       choices: { finish_reason: string }[];
-      usage: { cost: string };
+      usage: { cost_nano_usd: number };
       tollgate: { stop: string };
     };
     expect(cut.choices[0]!.finish_reason).toBe('length');
     expect(cut.tollgate.stop).toBe('key_cap_reached');
-    expect(nano(cut.usage.cost)).toBeLessThanOrEqual(10_000_000);
-    expect(nano(cut.usage.cost)).toBeGreaterThan(10_000_000 - 2 * R1.output);
+    expect(cut.usage.cost_nano_usd).toBeLessThanOrEqual(10_000_000);
+    expect(cut.usage.cost_nano_usd).toBeGreaterThan(10_000_000 - 2 * R1.output);
     const refused = await ask(key);
     expect(refused.status).toBe(402);
     expect(await refused.json()).toMatchObject({ error: { code: 'key_cap_reached' } });

@@ -33,7 +33,7 @@ function question(customId: string, content: string): string {
 
 interface Result {
   custom_id: string;
-  response: { status_code: number; request_id: string; body: { usage: { cost: string } } };
+  response: { status_code: number; request_id: string; body: { usage: { cost_nano_usd: number } } };
 }
 
 async function resultsOf(fileId: string | undefined): Promise<Result[]> {
@@ -70,9 +70,9 @@ it('a batch is resumed after each crash of the edge, and every line is charged o
   expect(new Set(results.map(({ custom_id }) => custom_id)).size).toBe(LINES);
   expect(results).toHaveLength(LINES);
 
-  const spent = results.reduce((sum, { response }) => sum + nano(response.body.usage.cost), 0);
-  const { cost } = batch.usage as unknown as { cost: string };
-  expect(nano(cost)).toBe(spent);
+  const spent = results.reduce((sum, { response }) => sum + response.body.usage.cost_nano_usd, 0);
+  const { cost_nano_usd } = batch.usage as unknown as { cost_nano_usd: number };
+  expect(cost_nano_usd).toBe(spent);
   expect(50_000_000_000 - nano((await balance(local)).total_balance)).toBe(spent);
   await expectLaws(local);
 });

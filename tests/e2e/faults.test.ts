@@ -10,7 +10,6 @@ import {
   eventually,
   expectLaws,
   type Local,
-  nano,
   runningAt,
   startLocal,
 } from './local.ts';
@@ -146,8 +145,8 @@ describe('an edge that is killed', () => {
       const answer = await stream(`Under fire ${i}. [[reasoning=100 answer=100]]`);
       const last = answer.events.at(-2);
       if (answer.events.at(-1) === '[DONE]' && last) {
-        const { id, usage } = JSON.parse(last) as { id: string; usage: { cost: string } };
-        acknowledged.push({ id, cost: nano(usage.cost) });
+        const { id, usage } = JSON.parse(last) as { id: string; usage: { cost_nano_usd: number } };
+        acknowledged.push({ id, cost: usage.cost_nano_usd });
       }
       return answer;
     });

@@ -8,7 +8,7 @@ type ObservedAnswer = Required<
 
 interface Usage {
   readonly completion_tokens: number;
-  readonly cost: string;
+  readonly cost_nano_usd: number;
 }
 
 interface Body {
@@ -54,7 +54,7 @@ function ofStream(answer: RawAnswer) {
     }),
     // an event carries at least one token
     deliveredTokens: deltas.length,
-    costNanoUsd: last && nano(last.cost),
+    costNanoUsd: last?.cost_nano_usd ?? null,
   };
 }
 
@@ -67,7 +67,7 @@ function ofWhole(body: string, answer: RawAnswer) {
       cut: part?.tollgate?.stop !== undefined,
     }),
     deliveredTokens: part?.usage?.completion_tokens ?? 0,
-    costNanoUsd: part?.usage ? nano(part.usage.cost) : null,
+    costNanoUsd: part?.usage?.cost_nano_usd ?? null,
   };
 }
 

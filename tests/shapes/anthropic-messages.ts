@@ -2,13 +2,13 @@
 import { publishedShape } from './published-shape.ts';
 
 const MESSAGES = '@anthropic-ai/sdk/resources/messages/messages';
-const ALSO = { Message: ['tollgate'], Usage: ['cost'] };
+const ALSO = { Message: ['tollgate'], Usage: ['cost', 'cost_nano_usd'] };
 
 export const messageFaults = publishedShape({ package: MESSAGES, type: 'Message', also: ALSO });
 const eventShape = publishedShape({
   package: MESSAGES,
   type: 'RawMessageStreamEvent',
-  also: { ...ALSO, RawMessageDeltaEvent: ['tollgate'], MessageDeltaUsage: ['cost'] },
+  also: { ...ALSO, RawMessageDeltaEvent: ['tollgate'], MessageDeltaUsage: ['cost', 'cost_nano_usd'] },
 });
 const errorShape = publishedShape({ package: '@anthropic-ai/sdk/resources/shared', type: 'ErrorResponse' });
 

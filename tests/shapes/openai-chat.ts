@@ -2,7 +2,7 @@
 import { publishedShape } from './published-shape.ts';
 
 const CHAT = 'openai/resources/chat/completions/completions';
-const USAGE = ['prompt_cache_hit_tokens', 'prompt_cache_miss_tokens', 'cost'];
+const USAGE = ['prompt_cache_hit_tokens', 'prompt_cache_miss_tokens', 'cost', 'cost_nano_usd'];
 
 export const completionFaults = publishedShape({
   package: CHAT,

@@ -6,7 +6,7 @@ const textShape = publishedShape({
   type: 'Completion',
   also: {
     Completion: ['tollgate'],
-    CompletionUsage: ['prompt_cache_hit_tokens', 'prompt_cache_miss_tokens', 'cost'],
+    CompletionUsage: ['prompt_cache_hit_tokens', 'prompt_cache_miss_tokens', 'cost', 'cost_nano_usd'],
   },
 });
 

@@ -4,7 +4,7 @@ import { publishedShape } from './published-shape.ts';
 const RESPONSES = 'openai/resources/responses/responses';
 const ALSO = {
   Response: ['tollgate', 'store', 'system_fingerprint'],
-  ResponseUsage: ['cost'],
+  ResponseUsage: ['cost', 'cost_nano_usd'],
 };
 
 const responseShape = publishedShape({ package: RESPONSES, type: 'Response', also: ALSO });

@@ -177,6 +177,6 @@ function endingOf(text: string, status: number): ClientObservation['ending'] {
 }
 
 function costIn(text: string): number | null {
-  const cost = /"cost":"(\d+)\.(\d+)"/.exec(text);
-  return cost ? Number(cost[1]) * 1_000_000_000 + Number(cost[2]!.padEnd(9, '0')) : null;
+  const cost = /"cost_nano_usd":(\d+)/.exec(text);
+  return cost ? Number(cost[1]) : null;
 }

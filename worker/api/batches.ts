@@ -6,9 +6,9 @@ import { database } from '../db/client.ts';
 import { findFile } from '../db/files.ts';
 import { isId, newId } from '../domain/ids.ts';
 import { MAXIMA } from '../domain/maxima.ts';
-import { formatUsd, nanoUsd } from '../domain/money.ts';
+import { nanoUsd } from '../domain/money.ts';
 import { isVisible } from '../domain/name.ts';
-import { NO_USAGE } from '../domain/usage.ts';
+import { NO_USAGE, toPublicCost } from '../domain/usage.ts';
 import type { Env } from '../env.ts';
 import { HIDDEN_CHARACTERS, Metadata, readFields } from '../http/fields.ts';
 import { readJsonObject } from '../http/read-body.ts';
@@ -158,8 +158,7 @@ function describe(row: BatchRow) {
       output_tokens: usage.completionTokens,
       output_tokens_details: { reasoning_tokens: usage.reasoningTokens },
       total_tokens: usage.promptTokens + usage.completionTokens,
-      /** US dollars charged so far */
-      cost: formatUsd(nanoUsd(row.chargeNanoUsd)),
+      ...toPublicCost(nanoUsd(row.chargeNanoUsd)),
     },
     metadata: row.metadata,
     tollgate: { paused_by: row.pausedBy, key_id: row.keyId },

@@ -25,6 +25,14 @@ export function parseUsd(text: string): NanoUsd {
   return nanoUsd(Number(dollars) * NANO_PER_USD + Number(fraction.padEnd(9, '0')));
 }
 
+/**
+ * US dollars as a number, for APIs that have one: the double nearest to the amount. Below a million dollars its digits in
+ * JSON are exactly the amount's, since doubles tell any fifteen digits apart: `1234` → `0.000001234`.
+ */
+export function toUsdNumber(amount: NanoUsd): number {
+  return amount / NANO_PER_USD;
+}
+
 /** Exact decimal US dollars with at least two places and no rounding: `1234` → `"0.000001234"`. */
 export function formatUsd(amount: NanoUsd): string {
   const sign = amount < 0 ? '-' : '';

@@ -1,6 +1,6 @@
 /** Usage is counts of tokens, never money. `prompt = cached + uncached`, `completion = reasoning + answer`. */
 import type { NodeUsage } from '../../gpu-pool/protocol/schemas.ts';
-import { formatUsd, type NanoUsd } from './money.ts';
+import { type NanoUsd, toUsdNumber } from './money.ts';
 
 export interface Usage {
   readonly promptTokens: number;
@@ -50,6 +50,11 @@ export function toPublicUsage(usage: Usage, charge: NanoUsd) {
     prompt_cache_miss_tokens: usage.promptTokens - usage.cachedTokens,
     prompt_tokens_details: { cached_tokens: usage.cachedTokens },
     completion_tokens_details: { reasoning_tokens: usage.reasoningTokens },
-    cost: formatUsd(charge),
+    ...toPublicCost(charge),
   };
+}
+
+/** What an answer cost, in its `usage`: in US dollars as a number, as OpenRouter has it, and exactly, in nano-USD. */
+export function toPublicCost(charge: NanoUsd): { cost: number; cost_nano_usd: number } {
+  return { cost: toUsdNumber(charge), cost_nano_usd: charge };
 }

@@ -44,7 +44,7 @@ describe('a batch', () => {
       request_counts: { total: 8, completed: 2, failed: 6 },
       usage: { input_tokens: 20, output_tokens: 4 },
     });
-    expect(Number(ended.usage.cost)).toBeCloseTo((2 * LINE_CHARGE) / 1e9, 12);
+    expect(ended.usage).toMatchObject({ cost: (2 * LINE_CHARGE) / 1e9, cost_nano_usd: 2 * LINE_CHARGE });
 
     const answers = await results(customer, ended.output_file_id);
     expect(answers.map(({ custom_id }) => custom_id)).toEqual(['a', 'b']);

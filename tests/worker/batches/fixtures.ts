@@ -24,7 +24,7 @@ export interface BatchResponse {
   output_file_id: string | null;
   error_file_id: string | null;
   request_counts: { total: number; completed: number; failed: number };
-  usage: { input_tokens: number; output_tokens: number; cost: string };
+  usage: { input_tokens: number; output_tokens: number; cost: number; cost_nano_usd: number };
   metadata: Record<string, string> | null;
   tollgate: { paused_by: string | null };
   [field: string]: unknown;

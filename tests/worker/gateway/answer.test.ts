@@ -1,6 +1,5 @@
 /** Answers when nothing goes wrong, and that they do not depend on how the node's bytes are split. */
 import { describe, expect, it } from 'vitest';
-import { formatUsd } from '../../../worker/domain/money.ts';
 import { NodeStream } from '../../../worker/gateway/node/stream.ts';
 import {
   answer,
@@ -63,7 +62,8 @@ describe('a stream', () => {
       prompt_cache_miss_tokens: 8,
       prompt_tokens_details: { cached_tokens: 4 },
       completion_tokens_details: { reasoning_tokens: 2 },
-      cost: formatUsd(costOf(12, 4, 4)),
+      cost: costOf(12, 4, 4) / 1e9,
+      cost_nano_usd: costOf(12, 4, 4),
     });
     expect(record).toMatchObject({
       state: 'posted',
@@ -93,7 +93,7 @@ describe('a stream', () => {
     expect(chunks.at(-2)!.choices[0]!.finish_reason).toBe('stop');
     expect(chunks.at(-1)).toMatchObject({
       choices: [],
-      usage: { completion_tokens: 4, cost: formatUsd(costOf(12, 4, 4)) },
+      usage: { completion_tokens: 4, cost_nano_usd: costOf(12, 4, 4) },
     });
     expect(events.at(-1)).toBe('[DONE]');
   });

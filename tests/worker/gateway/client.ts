@@ -65,7 +65,8 @@ export interface Usage {
   prompt_tokens: number;
   completion_tokens: number;
   total_tokens: number;
-  cost: string;
+  cost: number;
+  cost_nano_usd: number;
   [field: string]: unknown;
 }
 

@@ -61,7 +61,7 @@ it('show the same progress as the API, and offer the results', async () => {
     expect(html).toContain(words.states.completed);
     expect(html).toMatch(/<progress[^>]*value="3"[^>]*max="3"[^>]*aria-label="3 of 3"/);
   }
-  expect(await textAt(browser, '/batches')).toContain(Number(ended.usage.cost).toFixed(9));
+  expect(await textAt(browser, '/batches')).toContain(ended.usage.cost.toFixed(9));
   expect(await textAt(browser, '/batches')).toContain('nightly');
   expect(await textAt(browser, `/batches/${id}`)).toContain(words.failedLines(1, '1'));
 

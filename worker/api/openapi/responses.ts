@@ -2,6 +2,14 @@
 import * as z from 'zod';
 
 const Usd = z.string().meta({ description: 'exact amount in US dollars', example: '0.000009' });
+/** What an answer cost, in its usage. */
+const Cost = {
+  cost: z.number().min(0).meta({ description: 'US dollars', example: 0.000009 }),
+  cost_nano_usd: z
+    .int()
+    .min(0)
+    .meta({ description: 'the exact cost in billionths of a US dollar', example: 9_000 }),
+};
 const Seconds = z.int().min(0).meta({ description: 'seconds since 1970', example: 1_764_000_000 });
 const Iso = z.string().meta({ format: 'date-time' });
 const tokens = z.int().min(0);
@@ -39,7 +47,7 @@ const ChatUsage = z
     prompt_cache_miss_tokens: tokens,
     prompt_tokens_details: z.object({ cached_tokens: tokens }),
     completion_tokens_details: z.object({ reasoning_tokens: tokens }),
-    cost: Usd,
+    ...Cost,
   })
   .meta({ id: 'Usage' });
 
@@ -115,7 +123,7 @@ export const ResponseObject = z
     output: z.array(
       z.looseObject({ type: z.enum(['reasoning', 'message', 'function_call']), id: z.string() }),
     ),
-    usage: z.looseObject({ input_tokens: tokens, output_tokens: tokens, total_tokens: tokens, cost: Usd }),
+    usage: z.looseObject({ input_tokens: tokens, output_tokens: tokens, total_tokens: tokens, ...Cost }),
     tollgate: Tollgate,
   })
   .meta({ id: 'Response' });
@@ -129,7 +137,7 @@ export const Message = z
     content: z.array(z.looseObject({ type: z.enum(['thinking', 'text', 'tool_use']) })),
     stop_reason: z.string(),
     stop_sequence: z.string().nullable(),
-    usage: z.looseObject({ input_tokens: tokens, output_tokens: tokens, cost: Usd }),
+    usage: z.looseObject({ input_tokens: tokens, output_tokens: tokens, ...Cost }),
     tollgate: Tollgate,
   })
   .meta({ id: 'Message' });
@@ -363,7 +371,7 @@ export const Batch = z
     created_at: Seconds,
     expires_at: Seconds,
     request_counts: z.object({ total: z.int().min(0), completed: z.int().min(0), failed: z.int().min(0) }),
-    usage: z.looseObject({ input_tokens: tokens, output_tokens: tokens, cost: Usd }),
+    usage: z.looseObject({ input_tokens: tokens, output_tokens: tokens, ...Cost }),
     metadata: z.record(z.string(), z.string()).nullable(),
     tollgate: z.object({ paused_by: z.string().nullable(), key_id: z.string() }),
   })

@@ -3,8 +3,7 @@
  * every step of the assembly is an event; otherwise only the finished message is sent.
  */
 import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
-import { formatUsd } from '../../domain/money.ts';
-import { fromNodeUsage, type Usage } from '../../domain/usage.ts';
+import { fromNodeUsage, toPublicCost, type Usage } from '../../domain/usage.ts';
 import type { ErrorEnvelope } from '../../http/api-error.ts';
 import {
   type AnswerEnd,
@@ -166,7 +165,7 @@ export class MessageEvents implements AnswerEvents {
     const { cache_creation, service_tier, inference_geo, speed, ...counts } = usageOf(usage);
     this.#event('message_delta', {
       delta: { ...this.#blocks.stop(), stop_details: null, container: null },
-      usage: { ...counts, cost: formatUsd(charge) },
+      usage: { ...counts, ...toPublicCost(charge) },
       ...tollgateMember(this.#head, ranOut),
     });
     this.#event('message_stop', {});
@@ -216,7 +215,7 @@ export class WholeMessage implements WholeAnswer {
       ...messageOf(this.#head),
       content: this.#blocks.content(),
       ...this.#blocks.stop(),
-      usage: { ...usageOf(usage), cost: formatUsd(charge) },
+      usage: { ...usageOf(usage), ...toPublicCost(charge) },
       ...tollgateMember(this.#head, ranOut),
     };
   }

@@ -3,7 +3,7 @@
  * stream every step of the assembly is an event; otherwise only the finished object is sent.
  */
 import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
-import { formatUsd } from '../../domain/money.ts';
+import { toPublicCost } from '../../domain/usage.ts';
 import type { ErrorEnvelope } from '../../http/api-error.ts';
 import {
   type AnswerEnd,
@@ -258,8 +258,7 @@ function finishedResponse(
       output_tokens: usage.completionTokens,
       output_tokens_details: { reasoning_tokens: usage.reasoningTokens },
       total_tokens: usage.promptTokens + usage.completionTokens,
-      // in US dollars
-      cost: formatUsd(charge),
+      ...toPublicCost(charge),
     },
     ...tollgateMember(head, ranOut),
   };

@@ -1,6 +1,6 @@
 /** Calls of the public API: one question with its streamed answer, and the bill of a request once it is settled. */
 import { createParser } from 'eventsource-parser';
-import { nanoUsd, parseUsd } from '../../../domain/money.ts';
+import { nanoUsd } from '../../../domain/money.ts';
 import type { Bill } from './exchange.ts';
 import { type ApiError, type Fault, faultOf } from './fault.ts';
 
@@ -38,7 +38,7 @@ interface PublicUsage {
   completion_tokens: number;
   prompt_tokens_details: { cached_tokens: number };
   completion_tokens_details: { reasoning_tokens: number };
-  cost: string;
+  cost_nano_usd: number;
 }
 
 interface Chunk {
@@ -100,7 +100,7 @@ function billOf(usage: PublicUsage): Bill {
     cachedTokens: usage.prompt_tokens_details.cached_tokens,
     completionTokens: usage.completion_tokens,
     reasoningTokens: usage.completion_tokens_details.reasoning_tokens,
-    chargeNanoUsd: parseUsd(usage.cost),
+    chargeNanoUsd: nanoUsd(usage.cost_nano_usd),
   };
 }
 
