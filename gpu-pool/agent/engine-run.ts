@@ -149,6 +149,9 @@ export class EngineRun {
     const { engine, watch } = this.#context;
     const modelPath = watch.info.model_path;
     this.#reader.goOn();
+    const max_tokens = request.max_tokens - this.#usage.completion_tokens;
+    // The thought has used up the answer's tokens, too, and no engine takes a request for none.
+    if (max_tokens <= 0) return this.#cut();
     const promptIds = wanted.promptIds ?? (await tokenizePrompt(engine, request, modelPath));
     const textIds = await tokenizeText(engine, this.#reader.text, modelPath);
     if (promptIds === null || textIds === null)
@@ -160,7 +163,6 @@ export class EngineRun {
     this.#activeRequest.goOnAs(rid);
     const refused = await this.#enterQueue();
     if (refused !== null) return refused;
-    const max_tokens = request.max_tokens - this.#usage.completion_tokens;
     const next = { format: wanted.format, promptIds: [...promptIds, ...textIds], engineBudget: null };
     const result = await this.#run({ request: { ...request, max_tokens }, wanted: next, budget: null }, rid);
     return result.kind === 'thought_closed' ? this.#failed('engine_failed', '') : result;
@@ -384,36 +386,45 @@ export class EngineRun {
       this.#context.metrics.anomaly('overrun');
       return this.#cut();
     }
-    const spent = this.#spentBudget();
-    if (spent !== null) return this.#closeThought(spent, step.chunk);
+    const spent = this.#overBudget();
+    if (this.#budget !== null && spent.length > 0)
+      return this.#closeThought(this.#budget, { spent, chunk: step.chunk });
     // Before the first token another node can still take over, so a mere prompt count does not start the answer.
     if (this.#firstTokenAtMs !== null) await this.#answer.chunk(step.chunk);
     return null;
   }
 
-  /** The budget of a thought that is still open and has used it up; null: there is none. */
-  #spentBudget(): ThoughtBudget | null {
-    const thought = this.#budget === null ? null : this.#reader.openThought;
-    return this.#budget !== null && thought !== null && thought >= thoughtLimit(this.#budget)
-      ? this.#budget
-      : null;
+  /** The choices whose thought goes on although its budget is used up. */
+  #overBudget(): number[] {
+    if (this.#budget === null) return [];
+    const limit = thoughtLimit(this.#budget);
+    return Array.from({ length: this.#activeRequest.choices }, (_, choice) => choice).filter(
+      (choice) => (this.#reader.openThought(choice) ?? -1) >= limit,
+    );
   }
 
   /** Closes a thought at its budget. A budget that only stands for an effort gives way where the agent cannot keep it. */
   async #closeThought(
     budget: ThoughtBudget,
-    chunk: NodeChunk,
+    { spent, chunk }: { spent: readonly number[]; chunk: NodeChunk },
   ): Promise<EngineRunResult | ThoughtClosed | null> {
     if (budget.keeper === 'engine') this.#context.watch.thoughtBudgetIgnored();
-    if (!budget.closable) {
+    if (budget.closable) {
+      const closing = this.#reader.closeThought(thoughtLimit(budget));
+      await this.#answer.chunk({ ...closing, choices: [...chunk.choices, ...closing.choices] });
+      return { kind: 'thought_closed' };
+    }
+    if (this.#request.thinking_budget_hint) {
       this.#budget = null;
-      if (!this.#request.thinking_budget_hint) return this.#cut();
       await this.#answer.chunk(chunk);
       return null;
     }
-    const closing = this.#reader.closeThought(thoughtLimit(budget));
-    await this.#answer.chunk({ ...closing, choices: [...chunk.choices, ...closing.choices] });
-    return { kind: 'thought_closed' };
+    if (this.#activeRequest.choices === 1) return this.#cut();
+    // Of several choices each ends by itself: others may be in their answer.
+    const cut = this.#reader.cutAtLimit(spent);
+    for (const choice of spent) this.#stopAtEngine(choice);
+    await this.#answer.chunk({ ...cut, choices: [...chunk.choices, ...cut.choices] });
+    return null;
   }
 
   /** Ends the answer here. */
@@ -423,7 +434,7 @@ export class EngineRun {
     return { kind: 'finished' };
   }
 
-  /** A stop string has ended a choice; the engine is given time to report how much it has generated until it stops. */
+  /** The agent has ended a choice; the engine is given time to report how much it has generated until it stops. */
   #stopAtEngine(choice: number): void {
     const { now, deadlines } = this.#context;
     this.#activeRequest.abortChoice(choice);

@@ -138,9 +138,14 @@ export class StreamReader {
     return (this.#text ?? []).join('');
   }
 
-  /** Tokens of the only choice so far, where they all are an open thought; null: they are not. */
-  get openThought(): number | null {
-    return this.#choices === 1 && this.#raw[0]?.thinking ? this.#meter.generatedTokens : null;
+  /** Tokens of a choice so far, where they all are a thought that goes on; null: they are not. */
+  openThought(choice: number): number | null {
+    if (this.#finished.has(choice)) return null;
+    const tokens = this.#meter.generatedOf(choice);
+    const raw = this.#raw[choice];
+    // Where the engine takes the answer apart, its count of reasoning stays behind once the thought has ended.
+    const isOpen = raw === undefined ? this.#meter.reasoningOf(choice) === tokens : raw.thinking;
+    return isOpen ? tokens : null;
   }
 
   /**
@@ -219,12 +224,14 @@ export class StreamReader {
     return { kind: 'chunk', chunk: this.#chunk(choices) };
   }
 
-  /** Ends every open choice with the finish reason "length". */
-  cutAtLimit(): NodeChunk {
+  /** Ends choices with the finish reason "length": those that are named, or every open one. */
+  cutAtLimit(named?: readonly number[]): NodeChunk {
     const open = Array.from({ length: this.#choices }, (_, index) => index).filter(
       (index) => !this.#finished.has(index),
     );
-    const choices = open.flatMap((index) => this.#pass(index, [], { reason: 'length', stopped: {} }));
+    const choices = (named ?? open).flatMap((index) =>
+      this.#pass(index, [], { reason: 'length', stopped: {} }),
+    );
     return { choices, usage: this.usage };
   }
 

@@ -116,9 +116,10 @@ export class UsageMeter {
     return counts?.reported ? counts.reasoning : null;
   }
 
-  /** Tokens that the engine has generated. */
-  get generatedTokens(): number {
-    return this.#completion();
+  /** Tokens that the engine has generated of a choice, behind a closed thought without it. */
+  generatedOf(index: number): number {
+    const counts = this.#choices[index];
+    return counts === undefined ? 0 : countOf(counts);
   }
 
   /** Ends the only choice's thought at its limit, whatever is generated past it until `goOn`. */
@@ -163,7 +164,6 @@ export class UsageMeter {
   }
 
   #completion(): number {
-    const countOf = (counts: Counts) => (counts.reported ? counts.completion : counts.deltas);
     const summed = sum(this.#choices.map(countOf));
     return this.#closedThought + (this.#total.reported ? Math.max(summed, this.#total.completion) : summed);
   }
@@ -181,6 +181,10 @@ export class UsageMeter {
     }
     return value;
   }
+}
+
+function countOf(counts: Counts): number {
+  return counts.reported ? counts.completion : counts.deltas;
 }
 
 function detail(details: unknown, name: string): unknown {

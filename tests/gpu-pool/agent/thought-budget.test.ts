@@ -97,6 +97,15 @@ describe('an agent in front of an engine without budgets', () => {
     expect([usage?.completion_tokens, finish]).toEqual([30, 'length']);
   });
 
+  it('ends the answer where the thought has used up its tokens, too, and asks the engine for no more', async () => {
+    const { ask, asked, receiptOf } = await setUp();
+    const { jti, usage, chunks, finish, done } = await ask({ max_tokens: 20 });
+    expect([usage?.completion_tokens, finish, done]).toEqual([20, 'length', true]);
+    expect(chunks.flatMap(({ choices }) => choices).filter((each) => each.finish_reason)).toHaveLength(1);
+    expect(asked()).toHaveLength(1);
+    expect((await receiptOf(jti)).outcome).toBe('finished');
+  });
+
   it.each([
     ['JSON output', JSON_ANSWER],
     ['a required call', { ...TOOLS, tool_choice: 'required' }],
@@ -151,5 +160,27 @@ describe('an agent in front of an engine with budgets', () => {
     const { usage, finish, status } = await ask(JSON_ANSWER);
     expect([status, finish]).toEqual([200, 'length']);
     expect(usage?.completion_tokens).toBeLessThan(200);
+  });
+
+  it('ends each of several choices whose thought the engine does not end, and only those', async () => {
+    const { ask, logs, receiptOf } = await setUp({ strictThinking: 'without_variable', speed: 20 });
+    const { jti, chunks, status, done, usage } = await ask({ n: 2, max_tokens: 500 });
+    const ends = chunks.flatMap(({ choices }) => choices).filter((each) => each.finish_reason);
+    expect([status, done]).toEqual([200, true]);
+    expect(ends.map(({ index, finish_reason }) => [index, finish_reason]).toSorted()).toEqual([
+      [0, 'length'],
+      [1, 'length'],
+    ]);
+    expect(usage?.completion_tokens).toBeLessThan(2 * 200);
+    expect((await receiptOf(jti)).usage).toEqual(usage);
+    expect(logs.filter((name) => name === 'thinking_budget_ignored')).toHaveLength(1);
+    expect((await ask({ n: 2 })).status).toBe(400);
+  });
+
+  it('lets several choices go on whose budget only stands for an effort, and notices that the engine ignored it', async () => {
+    const { ask, logs } = await setUp({ strictThinking: 'without_variable' });
+    const { usage, finish } = await ask({ n: 2, max_tokens: 500, thinking_budget_hint: true });
+    expect([usage?.reasoning_tokens, finish]).toEqual([2 * 200, 'stop']);
+    expect(logs).toContain('thinking_budget_ignored');
   });
 });
