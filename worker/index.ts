@@ -7,9 +7,10 @@ import { RegExpRouter } from 'hono/router/reg-exp-router';
 import { api } from './api/index.ts';
 import { config, type Env } from './env.ts';
 import { fleet } from './fleet/index.ts';
+import { envelopeIn } from './gateway/dialects/dialect.ts';
 import { dialects } from './gateway/dialects/index.ts';
 import { allowedMethods, optionsResponse } from './http/allowed-methods.ts';
-import { type ApiError, envelope, errorResponse, errorResponseWith } from './http/api-error.ts';
+import { type ApiError, errorResponse, errorResponseWith } from './http/api-error.ts';
 import { corsForTokens } from './http/cors.ts';
 import { lazy } from './http/lazy.ts';
 import { logRefusals } from './http/log-refusals.ts';
@@ -53,7 +54,7 @@ function unrouted(c: ApiContext): ApiError {
 app.all('/anthropic/*', async (c) => {
   const error = unrouted(c);
   const dialect = await dialects.anthropicMessages();
-  const body = dialect.errorBody(envelope(error, config(c.env).publicOrigin), c.get('requestId'));
+  const body = dialect.errorBody(envelopeIn(dialect, error, config(c.env).publicOrigin), c.get('requestId'));
   return errorResponseWith(error, body);
 });
 

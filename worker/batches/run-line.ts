@@ -7,14 +7,14 @@ import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { NO_USAGE, type Usage } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
 import type { KeptAnswer } from '../gateway/answer.ts';
-import type { Dialect } from '../gateway/dialects/dialect.ts';
+import { type Dialect, envelopeIn } from '../gateway/dialects/dialect.ts';
 import type { RequestHold, Settlement } from '../gateway/hold/request-hold.ts';
 import { WalletHold } from '../gateway/hold/wallet-hold.ts';
 import { Deadlines } from '../gateway/node/deadlines.ts';
 import { readRequest } from '../gateway/read-request.ts';
 import { serve } from '../gateway/serve.ts';
 import { ClientDisconnect } from '../gateway/stream/disconnect.ts';
-import { type ApiError, envelope, statusOf } from '../http/api-error.ts';
+import { type ApiError, statusOf } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import { describeError } from '../lib/describe-error.ts';
 
@@ -147,7 +147,7 @@ function judge(env: Env, line: LineRequest, error: ApiError): LineOutcome {
 
 /** The error as the line's result states it. */
 function errorLine(env: Env, { dialect, requestId }: LineRequest, error: ApiError) {
-  const body = dialect.errorBody(envelope(error, config(env).publicOrigin), requestId);
+  const body = dialect.errorBody(envelopeIn(dialect, error, config(env).publicOrigin), requestId);
   return { status: statusOf(error), body: JSON.stringify(body) };
 }
 

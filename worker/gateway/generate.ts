@@ -6,12 +6,18 @@
 import type { Model } from '../db/catalogue.ts';
 import { config } from '../env.ts';
 import { CAN_INFER, identify } from '../http/access.ts';
-import { type ApiError, envelope, errorResponseWith } from '../http/api-error.ts';
+import { type ApiError, errorResponseWith } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import { readJsonObject } from '../http/read-body.ts';
 import { type ApiContext, collectResponseHeaders, responseHeaders } from '../http/response-headers.ts';
 import { describeError } from '../lib/describe-error.ts';
-import type { AnswerEvents, AnswerHead, Dialect, DialectModelRequest } from './dialects/dialect.ts';
+import {
+  type AnswerEvents,
+  type AnswerHead,
+  type Dialect,
+  type DialectModelRequest,
+  envelopeIn,
+} from './dialects/dialect.ts';
 import type { RequestHold } from './hold/request-hold.ts';
 import { WalletHold } from './hold/wallet-hold.ts';
 import { beginIdempotent } from './idempotency/idempotency.ts';
@@ -163,13 +169,13 @@ function chunkWriter(
   return (chunk) => {
     if (chunk.kind === 'text') return chunk.text;
     if (chunk.kind === 'keep_alive') return events ? COMMENT : BLANK_LINE;
-    const { error } = envelope(chunk.error, config(c.env).publicOrigin);
+    const { error } = envelopeIn(dialect, chunk.error, config(c.env).publicOrigin);
     return events ? events.failed(error) : JSON.stringify(errorBody(c, dialect, chunk.error));
   };
 }
 
 function errorBody(c: ApiContext, dialect: Dialect, error: ApiError): object {
-  return dialect.errorBody(envelope(error, config(c.env).publicOrigin), c.get('requestId'));
+  return dialect.errorBody(envelopeIn(dialect, error, config(c.env).publicOrigin), c.get('requestId'));
 }
 
 function refuse(c: ApiContext, dialect: Dialect, error: ApiError): Response {

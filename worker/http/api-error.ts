@@ -193,7 +193,11 @@ function messageFor(error: ApiError, origin: string): string {
   return (MESSAGES[error.reason] as (error: ApiError, origin: string) => string)(error, origin);
 }
 
-/** Each message says what happened, the limit or value concerned, and what to do next. */
+/**
+ * Each message says what happened, the limit or value concerned, and what to do next. Clients decide by some of these
+ * words whether to shorten a conversation or to wait: tests/domain/client-errors.test.ts holds them against what each
+ * client matches, and dialects/error-words.ts has what other dialects say in their place.
+ */
 const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
   unauthenticated: (_, origin) =>
     `Missing or invalid API key. Send it as \`Authorization: Bearer sk-tg-…\`. Create a key at ${origin}/keys.`,
@@ -216,12 +220,12 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
     `Rate limit exceeded: this ${scope} allows ${limit} requests per minute. Try again in ${seconds(retryAfterMs)}.`,
   tokens_per_minute: ({ scope, limit, used, wanted, retryAfterMs }) =>
     `Rate limit exceeded: this ${scope} allows ${limit} tokens per minute. ${used} are used or in flight, and this request needs about ${wanted}. Try again in ${seconds(retryAfterMs)}.`,
-  concurrency: ({ scope, limit }) =>
-    `Concurrency limit reached: this ${scope} allows ${limit} requests in flight. Try again when one has finished.`,
+  concurrency: ({ scope, limit, retryAfterMs }) =>
+    `Rate limit exceeded: this ${scope} allows ${limit} requests in flight. Try again in ${seconds(retryAfterMs)}, or when one has finished.`,
   model_forbidden: ({ model }, origin) =>
     `This key is not allowed to use ${model}. Allow the model for this key, or use another key: ${origin}/keys.`,
   model_not_found: ({ requested, available }) =>
-    `Model not found${MODEL_NAME.test(requested) ? `: ${requested}` : ''}. Available: ${available.join(', ')}.`,
+    `The ${isModelName(requested) ? `model \`${requested}\`` : 'requested model'} does not exist or you do not have access to it. Available: ${available.join(', ')}.`,
   model_ended: ({ model, endedAtMs, successor }, origin) =>
     `${model} ended on ${new Date(endedAtMs).toISOString()} and is answered by no other model. ${successor === null ? `Choose another: ${origin}/pricing.` : `Use ${successor} in its place.`}`,
   request_not_found: () =>
@@ -252,8 +256,8 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
   too_many_calls: ({ limit, retryAfterMs }, origin) =>
     `Rate limit exceeded${limit === null ? '' : `: ${limit}`}. Try again in ${seconds(retryAfterMs)}. All limits: ${origin}/docs.`,
   invalid_field: ({ message }) => message,
-  context_length_exceeded: ({ param, model, contextTokens, promptTokens }) =>
-    `The prompt has ${countOf(promptTokens)} tokens, tools and chat template included, and ${model} takes at most ${contextTokens}. Nothing was charged; shorten \`${param}\`.`,
+  context_length_exceeded: ({ param, contextTokens, promptTokens, ...rest }) =>
+    `This model's maximum context length is ${contextTokens} tokens. However, your ${param} resulted in ${countOf(promptTokens)} tokens. Please reduce the length of the ${param}. ${uncharged(rest)}`,
   not_json: ({ message }) => message,
   body_too_large: ({ limitBytes }) =>
     `The request body exceeds the limit of ${limitBytes} bytes. Send less in one request.`,
@@ -289,13 +293,20 @@ const NOT_FOR: Record<PrincipalKind, string> = {
 };
 
 /** A message repeats only what looks like a model's name; other input of a client is never reflected. */
-const MODEL_NAME = /^[a-z0-9][\w.:/-]{0,63}$/i;
+export function isModelName(requested: string): boolean {
+  return /^[a-z0-9][\w.:/-]{0,63}$/i.test(requested);
+}
+
+/** The end of every message about a prompt that is too long. */
+export function uncharged({ model }: { model: string }): string {
+  return `Tools and the chat template of ${model} are counted. Nothing was charged.`;
+}
 
 function seconds(ms: number): string {
   return `${Math.ceil(ms / 1000)} s`;
 }
 
-function countOf(tokens: number | { readonly atLeast: number }): string {
+export function countOf(tokens: number | { readonly atLeast: number }): string {
   return typeof tokens === 'number' ? String(tokens) : `at least ${tokens.atLeast}`;
 }
 

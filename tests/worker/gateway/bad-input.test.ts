@@ -221,7 +221,7 @@ describe('a model name', () => {
   it.each(['gpt-5', 'constructor'])('of %j is not found, and named in the message', async (name) => {
     const response = await sendRaw(customer, { body: body({ model: name }) });
     expect([response.status, response.error!.code]).toEqual([404, 'model_not_found']);
-    expect(response.error!.message).toContain(`Model not found: ${name}. Available: deepseek-`);
+    expect(response.error!.message).toContain(`The model \`${name}\` does not exist`);
   });
 });
 

@@ -68,7 +68,7 @@ describe('a prompt past the published context', () => {
         const { status, headers, error, text } = await sendRaw(customer, { path, body });
         expect(status).toBe(400);
         expect(error!.message).toContain('157526 tokens');
-        expect(error!.message).toContain(`at most ${CONTEXT}`);
+        expect(error!.message).toContain(String(CONTEXT));
         const openai = { type: 'invalid_request_error', code: 'context_length_exceeded', param };
         const anthropic = { type: 'error', error: { type: 'invalid_request_error' } };
         expect(JSON.parse(text)).toMatchObject(path === '/v1/messages' ? anthropic : { error: openai });

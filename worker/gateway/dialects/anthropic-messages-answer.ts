@@ -258,7 +258,9 @@ const ERROR_TYPES: Record<string, string> = {
   overloaded: 'overloaded_error',
   timeout: 'timeout_error',
   server_error: 'api_error',
+  body_too_large: 'request_too_large',
   model_not_found: 'not_found_error',
+  model_ended: 'not_found_error',
   route_not_found: 'not_found_error',
 };
 

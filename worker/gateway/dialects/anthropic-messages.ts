@@ -3,6 +3,7 @@
 import { anthropicError, MessageEvents, WholeMessage } from './anthropic-messages-answer.ts';
 import { readMessagesRequest } from './anthropic-messages-request.ts';
 import type { Dialect } from './dialect.ts';
+import { messagesWords } from './error-words.ts';
 
 export const anthropicMessages: Dialect = {
   read(body, headers) {
@@ -17,6 +18,7 @@ export const anthropicMessages: Dialect = {
       },
     };
   },
+  words: messagesWords,
   errorBody: ({ error }, requestId) => ({
     type: 'error',
     error: anthropicError(error),

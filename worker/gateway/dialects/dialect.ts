@@ -6,14 +6,31 @@ import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import type { HoldBound } from '../../domain/hold.ts';
 import type { NanoUsd } from '../../domain/money.ts';
 import type { Usage } from '../../domain/usage.ts';
-import type { ApiError, ErrorEnvelope } from '../../http/api-error.ts';
+import { type ApiError, type ErrorEnvelope, envelope } from '../../http/api-error.ts';
 import type { ChatRequest, ModelRequest } from './chat-request.ts';
 
 export interface Dialect {
   /** Reads a request body. Unknown fields are never forwarded; `request.ignored` names them. */
   read(body: Record<string, unknown>, headers: Headers): ReadDialectRequest;
+  /** What the dialect's clients look for in an error, where OpenAI's chat has other words for it. */
+  words?(error: ApiError): ErrorWords;
   /** The body of an error response on the dialect's routes. */
   errorBody(envelope: ErrorEnvelope, requestId: string): object;
+}
+
+/** The part of an error that a dialect words its own way. */
+export interface ErrorWords {
+  readonly code?: string;
+  readonly message?: string;
+  /** What the message begins with, before our own. */
+  readonly lead?: string;
+}
+
+/** The error as the dialect says it. @param origin where links in the message point, without a trailing slash */
+export function envelopeIn(dialect: Pick<Dialect, 'words'>, error: ApiError, origin: string): ErrorEnvelope {
+  const { error: own } = envelope(error, origin);
+  const { lead, code = own.code, message = own.message } = dialect.words?.(error) ?? {};
+  return { error: { ...own, code, message: lead === undefined ? message : `${lead} ${message}` } };
 }
 
 export type ReadDialectRequest =

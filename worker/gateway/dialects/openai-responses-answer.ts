@@ -148,6 +148,11 @@ class Output {
   }
 }
 
+/** `server_error` has Codex try again; a stream that failed with `server_is_overloaded` it does not repeat. */
+function codeOf({ type, code }: ErrorEnvelope['error']): string {
+  return type === 'server_error' || type === 'overloaded' || type === 'timeout' ? 'server_error' : code;
+}
+
 export class ResponseEvents implements AnswerEvents {
   readonly #fields: ResponsesFields;
   readonly #head: AnswerHead;
@@ -184,8 +189,16 @@ export class ResponseEvents implements AnswerEvents {
     return this.#takeText();
   }
 
-  failed({ code, message, param }: ErrorEnvelope['error']): string {
-    this.#event('error', { code, message, param });
+  /**
+   * Both events that OpenAI ends a failed stream with. Its SDKs raise the first, whose fields they have read flat and
+   * nested; Codex reads only the second. Unfinished items are not closed: a client would run half a call of a tool.
+   */
+  failed(error: ErrorEnvelope['error']): string {
+    const { code, message, param } = error;
+    this.#begin();
+    this.#event('error', { code, message, param, error });
+    const response = responseOf(this.#head, this.#fields, { status: 'failed', output: [] });
+    this.#event('response.failed', { response: { ...response, error: { code: codeOf(error), message } } });
     return this.#takeText();
   }
 
@@ -268,7 +281,7 @@ function finishedResponse(
 function responseOf(
   head: AnswerHead,
   fields: ResponsesFields,
-  { status, output }: { status: Status; output: readonly Item[] },
+  { status, output }: { status: Status | 'failed'; output: readonly Item[] },
 ) {
   return {
     id: `resp_${suffixOf(head)}`,

@@ -1,5 +1,6 @@
 /** The dialect of OpenAI's Responses API, without its stored state. */
 import type { Dialect } from './dialect.ts';
+import { responsesWords } from './error-words.ts';
 import { ResponseEvents, WholeResponse } from './openai-responses-answer.ts';
 import { readResponsesRequest } from './openai-responses-request.ts';
 
@@ -17,5 +18,6 @@ export const openaiResponses: Dialect = {
       },
     };
   },
+  words: responsesWords,
   errorBody: (envelope) => envelope,
 };
