@@ -8,6 +8,7 @@ import {
   type ModelEnd,
   onSale,
   stageDue,
+  withStandingSuccessor,
 } from '../../worker/domain/model-end.ts';
 import type { DatedPrice } from '../../worker/domain/pricing.ts';
 
@@ -54,6 +55,33 @@ describe('an end that is announced', () => {
     expect(fault(model('a'), end, 'b', [model('b', end)])).toBe('successor_ends_first');
     expect(fault(model('a'), end, 'b', [model('b', end + 1)])).toBeNull();
     expect(fault(model('a'), end, 'b', [model('b')])).toBeNull();
+  });
+});
+
+describe('the successor that customers are sent to', () => {
+  const named = (id: string, endsAtMs: number | null, successorId: string | null) => ({
+    ...model(id, endsAtMs),
+    successorId,
+  });
+  const successorOf = (old: Sold, others: Sold[]) =>
+    withStandingSuccessor(old, [old, ...others], NOW).successorId;
+
+  it('is the one that was named, while that outlives the model', () => {
+    expect(successorOf(named('a', inDays(9), 'b'), [model('b')])).toBe('b');
+    expect(successorOf(named('a', inDays(9), 'b'), [model('b', inDays(10))])).toBe('b');
+    expect(successorOf(named('a', inDays(-9), 'b'), [model('b', inDays(1))])).toBe('b');
+  });
+
+  it('is that one’s own successor where its end has come, or comes first', () => {
+    const c = model('c');
+    expect(successorOf(named('a', inDays(-9), 'b'), [named('b', NOW, 'c'), c])).toBe('c');
+    expect(successorOf(named('a', inDays(90), 'b'), [named('b', inDays(70), 'c'), c])).toBe('c');
+  });
+
+  it('is none where the last one has ended, too, or each names the other', () => {
+    expect(successorOf(named('a', inDays(-9), 'b'), [named('b', NOW, null)])).toBeNull();
+    expect(successorOf(named('a', inDays(90), 'b'), [named('b', inDays(70), 'a')])).toBeNull();
+    expect(successorOf(named('a', inDays(-9), 'gone'), [])).toBeNull();
   });
 });
 
@@ -118,8 +146,17 @@ describe('a week at the successor’s prices', () => {
     expect(chargedFor(hours)).toBe(14);
   });
 
+  it('counts hours before the successor’s first price at that price, as at their time of day', () => {
+    const day = price('day', { fromMs: NOW });
+    const night = price('night', { fromMs: NOW, dailyFromMinute: 0, dailyToMinute: 60, outputNanoUsd: 50 });
+    expect(costAt([day], [hour(NOW - 1)])).toBe(5 + 30 + 200);
+    const midnight = Date.UTC(2026, 11, 1) - 3 * DAY_MS;
+    expect(costAt([day, night], [hour(midnight)])).toBe(5 + 30 + 100);
+  });
+
   it('is unknown where the successor had no price', () => {
-    expect(costAt([price('later', { fromMs: NOW })], [hour(NOW - 1)])).toBeNull();
+    expect(costAt([price('over', { toMs: NOW - 5 })], [hour(NOW - 1)])).toBeNull();
+    expect(costAt([price('batch', { tariff: 'batch' })], [hour(NOW - 1)])).toBeNull();
     expect(costAt([], [])).toBe(0);
   });
 });

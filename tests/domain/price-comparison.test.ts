@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { compareKind, comparePrices } from '../../worker/domain/price-comparison.ts';
+import { compareKind, comparePrices, shownReferences } from '../../worker/domain/price-comparison.ts';
 
 const price = (cacheHitNanoUsd: number, cacheMissNanoUsd: number, outputNanoUsd: number) => ({
   cacheHitNanoUsd,
@@ -36,4 +36,18 @@ describe('a comparison of prices', () => {
     });
     expect(compareKind(price(0, 1, 1), price(0, 1, 1), 'cacheHitNanoUsd')).toEqual({ ours: 'same' });
   });
+});
+
+it('customers are shown the prices in force, and of what is no longer sold the last one', () => {
+  const row = (name: string, fromMs: number, toMs: number | null) => ({ name, fromMs, toMs });
+  const rows = [
+    row('retired', 0, 5),
+    row('retired', 5, 10),
+    row('replaced', 0, 10),
+    row('replaced', 10, null),
+    row('ends later', 0, 200),
+    row('future', 101, null),
+    row('never', 50, 50),
+  ];
+  expect(shownReferences(rows, 100)).toEqual([rows[1], rows[3], rows[4]]);
 });

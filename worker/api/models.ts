@@ -1,7 +1,7 @@
 /** GET /v1/models and /v1/models/{id}: the catalogue in OpenAI's form, with Tollgate's details in an own object. */
 import type * as z from 'zod';
 import { findModel, type Model } from '../db/catalogue.ts';
-import { hasBegun, hasEnded, modelEnded, onSale } from '../domain/model-end.ts';
+import { hasBegun, hasEnded, modelEnded, onSale, withStandingSuccessor } from '../domain/model-end.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { isServing, type NodeView } from '../domain/node.ts';
 import { type DatedPrice, priceAt } from '../domain/pricing.ts';
@@ -16,7 +16,9 @@ export async function listModels(c: ApiContext): Promise<Response> {
   const models = await catalogue(c.env, nowMs);
   return c.json({
     object: 'list',
-    data: await Promise.all(onSale(models, nowMs).map((model) => describe(c, model, nowMs))),
+    data: await Promise.all(
+      onSale(models, nowMs).map((model) => describe(c, withStandingSuccessor(model, models, nowMs), nowMs)),
+    ),
   });
 }
 
@@ -37,7 +39,8 @@ export async function getModel(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
   const models = await catalogue(c.env, nowMs);
   const requested = c.req.param('id') ?? '';
-  const model = findModel(models, requested);
+  const found = findModel(models, requested);
+  const model = found && withStandingSuccessor(found, models, nowMs);
   if (model && hasEnded(model, nowMs)) return respondWithError(c, modelEnded(model));
   if (model && hasBegun(model, nowMs)) return c.json(await describe(c, model, nowMs));
   const available = onSale(models, nowMs).map(({ id }) => id);

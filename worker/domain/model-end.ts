@@ -44,6 +44,31 @@ export function hasEnded({ endsAtMs }: Pick<ModelEnd, 'endsAtMs'>, nowMs: number
   return endsAtMs !== null && nowMs >= endsAtMs;
 }
 
+type WithSuccessor = Pick<ModelEnd, 'id' | 'endsAtMs' | 'successorId'>;
+
+/**
+ * A model as customers are told of it: its successor outlives it and is still on sale. One that ends sooner stands for its
+ * own successor, so that nobody is sent to a model that is gone; null: none is left.
+ */
+export function withStandingSuccessor<M extends WithSuccessor>(
+  model: M,
+  models: readonly WithSuccessor[],
+  nowMs: number,
+): M {
+  if (model.successorId === null) return model;
+  const untilMs = Math.max(nowMs, model.endsAtMs ?? 0);
+  const passed = new Set([model.id]);
+  let successorId: string | null = model.successorId;
+  while (successorId !== null) {
+    const next = models.find(({ id }) => id === successorId);
+    if (next === undefined || passed.has(next.id)) return { ...model, successorId: null };
+    if (!hasEnded(next, untilMs)) break;
+    passed.add(next.id);
+    successorId = next.successorId;
+  }
+  return { ...model, successorId };
+}
+
 /** The facts of the error that requests get after the end. */
 export function modelEnded({ id, endsAtMs, successorId }: Omit<ModelEnd, 'endAnnouncedAtMs'>) {
   return { reason: 'model_ended', model: id, endedAtMs: endsAtMs ?? 0, successor: successorId } as const;
@@ -118,11 +143,17 @@ export function chargedFor(hours: readonly HourOfUse[]): NanoUsd {
   return nanoUsd(hours.reduce((sum, { chargeNanoUsd }) => sum + chargeNanoUsd, 0));
 }
 
-/** The same tokens at another model's standard prices, each hour at that in force when it began; null: it had none. */
+/**
+ * The same tokens at another model's standard prices, each hour at that in force when it began; null: it had none. Hours
+ * before its first price count at that price, since a successor is often sold only from the announcement on.
+ */
 export function costAt(prices: readonly DatedPrice[], hours: readonly HourOfUse[]): NanoUsd | null {
+  const firstMs = Math.min(
+    ...prices.filter(({ tariff }) => tariff === 'standard').map(({ fromMs }) => fromMs),
+  );
   let sum = 0;
   for (const { hourMs, cachedTokens, uncachedTokens, outputTokens } of hours) {
-    const price = priceAt(prices, 'standard', hourMs);
+    const price = priceAt(prices, 'standard', sameTimeFrom(firstMs, hourMs));
     if (price === null) return null;
     sum +=
       cachedTokens * price.cacheHitNanoUsd +
@@ -130,4 +161,11 @@ export function costAt(prices: readonly DatedPrice[], hours: readonly HourOfUse[
       outputTokens * price.outputNanoUsd;
   }
   return nanoUsd(sum);
+}
+
+/** The time itself, or where it is before another, the same time of day on the first day after that. */
+function sameTimeFrom(firstMs: number, atMs: number): number {
+  return Number.isFinite(firstMs) && atMs < firstMs
+    ? atMs + Math.ceil((firstMs - atMs) / DAY_MS) * DAY_MS
+    : atMs;
 }

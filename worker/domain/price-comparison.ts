@@ -3,6 +3,25 @@ import { PRICE_KINDS, type PriceKind } from './price-change.ts';
 
 type Prices = Readonly<Record<PriceKind, number>>;
 
+/** A dated list price of another provider. */
+export interface DatedReference {
+  readonly name: string;
+  readonly fromMs: number;
+  readonly toMs: number | null;
+}
+
+/**
+ * The prices that pages for customers show: those in force, and of what is no longer sold the last one, as ended. One that
+ * has not begun is nobody's price yet, and one that was ended before it began never was.
+ */
+export function shownReferences<R extends DatedReference>(rows: readonly R[], nowMs: number): R[] {
+  const begun = rows.filter(({ fromMs, toMs }) => fromMs <= nowMs && (toMs === null || toMs > fromMs));
+  const hasEnded = ({ toMs }: R) => toMs !== null && toMs <= nowMs;
+  const isReplaced = (row: R) =>
+    begun.some((other) => other.name === row.name && other !== row && other.fromMs >= row.fromMs);
+  return begun.filter((row) => !hasEnded(row) || !isReplaced(row));
+}
+
 export type KindComparison =
   /** `share`: by how much ours is lower, as a fraction of theirs, 0 to 1. */
   | { ours: 'lower'; share: number }

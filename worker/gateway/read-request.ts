@@ -4,7 +4,7 @@
  */
 import { findModel, type Model } from '../db/catalogue.ts';
 import { repetitionFault, TOOLS_BOUNDS } from '../domain/grammar.ts';
-import { hasBegun, hasEnded, modelEnded, onSale } from '../domain/model-end.ts';
+import { hasBegun, hasEnded, modelEnded, onSale, withStandingSuccessor } from '../domain/model-end.ts';
 import { isServing } from '../domain/node.ts';
 import { repeatsBySeed } from '../domain/supported-parameters.ts';
 import { joinNames } from '../domain/unread-fields.ts';
@@ -32,7 +32,8 @@ export async function readRequest(
   const { dialectRequest } = parsed;
   const { request } = dialectRequest;
   const models = await catalogue(env, terms.nowMs);
-  const model = findModel(models, request.model);
+  const found = findModel(models, request.model);
+  const model = found && withStandingSuccessor(found, models, terms.nowMs);
   if (!model || !hasBegun(model, terms.nowMs)) {
     const available = onSale(models, terms.nowMs).map(({ id }) => id);
     return { ok: false, error: { reason: 'model_not_found', requested: request.model, available } };

@@ -231,7 +231,7 @@ const CONTROL_ERRORS = {
   too_many_reference_prices: [
     409,
     'invalid_request_error',
-    'Public pages show every comparison price, so there may be at most',
+    'Public pages show every comparison price that has not ended, so there may be at most',
   ],
   promo_code_taken: [
     409,

@@ -14,7 +14,13 @@ import {
   type ModelEndRun,
   openRun,
 } from '../db/model-end.ts';
-import { chargedFor, costAt, stageDue, USED_WITHIN_DAYS } from '../domain/model-end.ts';
+import {
+  chargedFor,
+  costAt,
+  stageDue,
+  USED_WITHIN_DAYS,
+  withStandingSuccessor,
+} from '../domain/model-end.ts';
 import type { Notice } from '../domain/notice.ts';
 import type { Env } from '../env.ts';
 import { raiseNotice } from './raise.ts';
@@ -63,7 +69,8 @@ async function noticeOf(
 ): Promise<Notice> {
   if (stage === 'withdrawn') return { kind: 'model.end_withdrawn', modelId, endsAtMs };
   const hours = await hoursOfUse(db, { accountId, modelId, sinceMs: nowMs - 7 * DAY_MS });
-  const successorId = models.find(({ id }) => id === modelId)?.successorId ?? null;
+  const model = models.find(({ id }) => id === modelId);
+  const successorId = model ? withStandingSuccessor(model, models, nowMs).successorId : null;
   const successor = models.find(({ id }) => id === successorId);
   return {
     kind: stage === 'ended' ? 'model.ended' : 'model.ending',

@@ -187,7 +187,7 @@ describe.each(names)('in %s', (dialect) => {
   });
 });
 
-it.each([
+it.each<[object, string, string?]>([
   [{ thinking: 'on' }, 'thinking'],
   [{ thinking: { type: 'maybe' } }, 'thinking.type'],
   [{ thinking: { type: 'enabled', budget_tokens: -1 } }, 'thinking.budget_tokens'],
@@ -197,17 +197,22 @@ it.each([
   [{ reasoning: { max_usd: '-1' } }, 'reasoning.max_usd'],
   [{ reasoning: { max_usd: '0.0000000001' } }, 'reasoning.max_usd'],
   [{ reasoning: { max_usd: '0.000000001' } }, 'reasoning.max_usd'],
+  // Not as 0, which asks for no thought at all.
+  [{ reasoning: { max_usd: 1e-10 } }, 'reasoning.max_usd', 'must be US dollars'],
+  [{ reasoning: { max_usd: -1e-10 } }, 'reasoning.max_usd', 'must be US dollars'],
+  [{ reasoning: { max_usd: '.05' } }, 'reasoning.max_usd', 'must be US dollars'],
   [{ reasoning_effort: 'enormous' }, 'reasoning_effort'],
   [{ reasoning_effort: 5 }, 'reasoning_effort'],
   [{ reasoning_effort: 'low', reasoning: { effort: 'high' } }, 'reasoning.effort'],
   [{ thinking: { type: 'enabled' }, reasoning_effort: 'none' }, 'reasoning_effort'],
   [{ thinking: { type: 'enabled', budget_tokens: 0 } }, 'thinking.budget_tokens'],
   [{ thinking_budget: 10, reasoning: { max_tokens: 11 } }, 'thinking_budget'],
-])('%j is refused, and nothing is sent to a node', async (more, param) => {
+])('%j is refused, and nothing is sent to a node', async (more, param, message = '') => {
   const model = models.always[0]!;
   const body = JSON.stringify({ model, messages, max_tokens: 5_000, ...more });
   const response = await sendRaw(customer, { body });
   expect([response.status, response.error?.param]).toEqual([400, param]);
+  expect(response.error?.message).toContain(message);
   expect(errorFaults(response)).toEqual([]);
   expect(network().calls).toEqual([]);
 });

@@ -15,9 +15,16 @@ const Effort = z.string().regex(/^[a-z]{1,16}$/, 'must be a word such as "low", 
 const Budget = z.int().min(0).max(65_536);
 /** No request costs a million dollars. */
 const USD_MAX = 1_000_000;
-const Usd = z.union([z.string().regex(/^\d{1,6}(\.\d{1,9})?$/), z.number().min(0).max(USD_MAX)], {
-  error: 'must be US dollars as a decimal with at most nine places, such as "0.05"',
-});
+const USD_FORM = 'must be US dollars as a decimal with at most nine places, such as "0.05"';
+/** A number of less than a nano-USD is no 0, which would be a demand not to think at all. */
+const Usd = z.union([
+  z.string().regex(/^\d{1,6}(\.\d{1,9})?$/, USD_FORM),
+  z
+    .number()
+    .min(0, USD_FORM)
+    .max(USD_MAX, USD_FORM)
+    .refine((value) => value === 0 || value >= 1 / NANO_PER_USD, USD_FORM),
+]);
 
 export const REASONING_FIELDS = {
   reasoning_effort: Effort.nullish().meta({

@@ -75,7 +75,7 @@ export const operatorEn = {
   comparison: {
     title: 'Comparison prices',
     lead: (most: number) =>
-      `Other providers’ list prices, which the public pages show beside ours, whichever are lower. At most ${most}; a price is never changed, only ended.`,
+      `Other providers’ list prices, which the public pages show beside ours, whichever are lower. At most ${most} at once; a price is never changed, only ended. The last one of a name stays on the pages as ended.`,
     name: 'Provider and model',
     nameHint: 'As customers will read it, such as OpenAI o1',
     sourceHint: 'The page where you read it',

@@ -75,7 +75,7 @@ export const operatorFr: typeof operatorEn = {
   comparison: {
     title: 'Prix de comparaison',
     lead: (most) =>
-      `Les prix publics d’autres fournisseurs, que les pages publiques montrent à côté des nôtres, que ceux-ci soient plus bas ou non. ${most} au plus ; un prix n’est jamais modifié, il prend fin.`,
+      `Les prix publics d’autres fournisseurs, que les pages publiques montrent à côté des nôtres, que ceux-ci soient plus bas ou non. ${most} au plus à la fois ; un prix n’est jamais modifié, il prend fin. Le dernier d’un nom reste sur les pages, avec sa fin.`,
     name: 'Fournisseur et modèle',
     nameHint: 'Comme les clients le liront, par exemple OpenAI o1',
     sourceHint: 'La page où vous l’avez lu',

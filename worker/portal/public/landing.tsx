@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { loadReferencePrices } from '../../db/reference-prices.ts';
+import { shownReferences } from '../../domain/price-comparison.ts';
 import { config } from '../../env.ts';
 import { trialOffer } from '../../identity/trial.ts';
 import { type PortalEnv, words } from '../frame/context.ts';
@@ -14,11 +15,13 @@ export const landingPage = new Hono<PortalEnv>();
 landingPage.get('/', async (c) => {
   const { t, f } = words(c);
   const db = database(c.env);
-  const [catalogue, others, offer] = await Promise.all([
+  const nowMs = Date.now();
+  const [catalogue, references, offer] = await Promise.all([
     loadCatalogue(db),
     loadReferencePrices(db),
-    trialOffer(c.env, Date.now()),
+    trialOffer(c.env, nowMs),
   ]);
+  const others = shownReferences(references, nowMs);
   return page(
     c,
     { title: t.landing.title },

@@ -1,7 +1,7 @@
 /** Prices of every model beside those of other providers, whichever are lower; on the landing and pricing pages. */
 import type { Model } from '../../db/catalogue.ts';
 import type { ReferencePrice } from '../../db/reference-prices.ts';
-import { onSale } from '../../domain/model-end.ts';
+import { onSale, withStandingSuccessor } from '../../domain/model-end.ts';
 import { dailySchedule, PRICE_KINDS } from '../../domain/price-change.ts';
 import { compareKind, comparePrices, type KindComparison } from '../../domain/price-comparison.ts';
 import type { DatedPrice, Tariff } from '../../domain/pricing.ts';
@@ -29,7 +29,7 @@ export function Prices({ c, catalogue, others, nowMs }: Props) {
         <PriceHead c={c} />
         <tbody>
           {onSale(catalogue, nowMs).map((model) => (
-            <ModelRows c={c} model={model} nowMs={nowMs} />
+            <ModelRows c={c} model={withStandingSuccessor(model, catalogue, nowMs)} nowMs={nowMs} />
           ))}
           {others.map((other) => (
             <ReferenceRow c={c} other={other} ours={ours} />

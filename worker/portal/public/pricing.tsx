@@ -15,6 +15,7 @@ import {
 import { exampleModelId } from '../../domain/example-model.ts';
 import { onSale } from '../../domain/model-end.ts';
 import type { PriceKind } from '../../domain/price-change.ts';
+import { shownReferences } from '../../domain/price-comparison.ts';
 import type { DatedPrice } from '../../domain/pricing.ts';
 import { Callout } from '../components/callout.tsx';
 import { SelectField, TextField } from '../components/field.tsx';
@@ -51,8 +52,9 @@ export const pricingPage = new Hono<PortalEnv>();
 pricingPage.get('/', async (c) => {
   const { t } = words(c);
   const db = database(c.env);
-  const [models, others] = await Promise.all([loadCatalogue(db), loadReferencePrices(db)]);
+  const [models, references] = await Promise.all([loadCatalogue(db), loadReferencePrices(db)]);
   const nowMs = Date.now();
+  const others = shownReferences(references, nowMs);
   const catalogue = onSale(models, nowMs);
   const typed: Typed = { ...DEFAULTS, model: exampleModelId(catalogue, nowMs), ...c.req.query() };
   const read = readFields(c, typed, WorkloadFields);

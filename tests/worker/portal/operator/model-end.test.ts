@@ -71,9 +71,14 @@ it('adds a comparison price, shows it to visitors, ends it once, and keeps their
   await console.post(`/operator/comparison/${added!.id}/end`, {});
   expect(await ended()).toEqual(first);
 
+  await console.post('/operator/comparison', { ...fields, name: 'Future model', fromMs: inDays(9) });
+  expect(await textOf(console.get('/pricing'))).not.toContain('Future model');
+  const future = await env.DB.prepare("select id from reference_price where name = 'Future model'").first();
+  await console.post(`/operator/comparison/${future!.id}/end`, {});
   for (let n = 0; n < REFERENCE_PRICES_MAX; n++)
     await console.post('/operator/comparison', { ...fields, name: `n${n}` });
-  const count = await env.DB.prepare('select count(*) as n from reference_price').first();
+  // Those that have ended do not count, or there would be no new one after twenty changes.
+  const count = await env.DB.prepare('select count(*) as n from reference_price where to_ms is null').first();
   expect(count).toEqual({ n: REFERENCE_PRICES_MAX });
   expect(await textOf(console.get('/operator/comparison'))).toContain(comparison.title);
 });
