@@ -17,6 +17,7 @@ import { type ChoicePlan, planChoice, type Script } from './plan.ts';
 import { type Asked, queueFull, refuse } from './refuse.ts';
 import type { ReleaseTraits } from './release.ts';
 import { type ChatRequest, type ParsedRequest, parseChatRequest, parseTextRequest } from './request.ts';
+import type { RequestSeeds } from './request-seeds.ts';
 import { formatFault } from './schema-check.ts';
 import { TextStreamFormat, textBody } from './text-format.ts';
 import type { TokenPrompts } from './token-prompts.ts';
@@ -39,6 +40,8 @@ export interface ChatContext {
   keepsBudgets: boolean;
   /** Tokens of prompt and answer together. */
   contextLength: number;
+  /** What a request's own seed does to its answer. */
+  seeds: RequestSeeds;
   /** Keeps each request that arrived, for tests. */
   record(entry: { rid: string; body: unknown }): void;
 }
@@ -126,7 +129,8 @@ async function complete(
 }
 
 function plansOf(context: ChatContext, request: ChatRequest, promptTokens: string[]): ChoicePlan[] {
-  const { seed, script, keepsBudgets } = context;
+  const { script, keepsBudgets } = context;
+  const seed = `${context.seed}|${context.seeds.of(request)}`;
   // A thought that was closed is not opened again.
   const reasoning = reasons(request, context) && !(request.continued ?? '').includes(THINK_END);
   const budget = keepsBudgets ? request.thinkingBudget : null;

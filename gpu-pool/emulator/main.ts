@@ -38,6 +38,7 @@ const program = new Command('emulator')
     10,
   )
   .option('--schedule-low-priority-values-first', 'the lower priority runs first', false)
+  .option('--enable-deterministic-inference', 'a request’s seed repeats its answer', false)
   .option('--context-length <number>', 'tokens of prompt and answer together', wholeNumber)
   .option('--revision <commit>', 'revision of the weights to report')
   .option('--engine-version <version>', 'release to behave as and to report', RECOMMENDED_RELEASE);
@@ -45,6 +46,7 @@ const program = new Command('emulator')
 const {
   modelProfile,
   enableCacheReport,
+  enableDeterministicInference,
   engineVersion,
   enablePriorityScheduling,
   prioritySchedulingPreemptionThreshold,
@@ -64,6 +66,7 @@ const {
   adminApiKey?: string;
   maxQueuedRequests?: number;
   enableCacheReport: boolean;
+  enableDeterministicInference: boolean;
   reasoningParser?: string;
   toolCallParser?: string;
   chatTemplate?: string;
@@ -80,6 +83,7 @@ const emulator = await startEmulator({
   ...options,
   model: modelProfile,
   cacheReport: enableCacheReport,
+  deterministicInference: enableDeterministicInference,
   version: engineVersion,
   priorities: {
     enabled: enablePriorityScheduling,

@@ -39,7 +39,8 @@ export type Script = (request: ChatRequest, model: { reasoning: boolean }) => re
 export function planChoice(
   request: ChatRequest,
   options: {
-    seed: number;
+    /** The emulator's and the request's. */
+    seed: string;
     choice: number;
     promptTokens: string[];
     /** The model thinks first. */
@@ -78,9 +79,9 @@ function generate(
     promptTokens,
     reasoning,
     budget,
-  }: { seed: number; choice: number; promptTokens: string[]; reasoning: boolean; budget: number | null },
+  }: { seed: string; choice: number; promptTokens: string[]; reasoning: boolean; budget: number | null },
 ): string[] {
-  const random = createRandom(`${seed}|${request.seed ?? ''}|${choice}|${hash32(promptTokens.join(''))}`);
+  const random = createRandom(`${seed}|${choice}|${hash32(promptTokens.join(''))}`);
   const lengths = chooseLengths(request, random);
   const whole = reasoning ? thinking(random, lengths.reasoning) : [];
   const isLong = budget !== null && whole.length > budget + 1;

@@ -16,6 +16,8 @@ export interface ChatRequest {
   n: number;
   stop: string[];
   seed: number | null;
+  /** At temperature 0 the likeliest token is taken, and no chance is left to a seed. */
+  greedy: boolean;
   stream: boolean;
   includeUsage: boolean;
   continuousUsage: boolean;
@@ -87,7 +89,7 @@ const Body = z.looseObject({
   stream_reasoning: z.boolean().default(true),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).nullish(),
-  // These are accepted and have no effect: the text depends on the seed and the prompt alone.
+  // These are accepted and have no effect: the text depends on the seeds and the prompt alone, and 0 makes it greedy.
   temperature: number,
   top_p: number,
   presence_penalty: number,
@@ -146,6 +148,7 @@ export function parseChatRequest(body: unknown): ParsedRequest {
       n: fields.n ?? 1,
       stop: [fields.stop ?? []].flat().filter((stop) => stop !== ''),
       seed: fields.seed ?? null,
+      greedy: fields.temperature === 0,
       stream: fields.stream ?? false,
       includeUsage: fields.stream_options?.include_usage ?? false,
       continuousUsage: fields.stream_options?.continuous_usage_stats ?? false,

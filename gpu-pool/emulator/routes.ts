@@ -123,8 +123,7 @@ function serverInfo({
     hicache_storage_backend: null,
     enable_custom_logit_processor: false,
     enable_strict_thinking: options.strictThinking !== undefined,
-    // Seeds repeat here although they would not at such an engine: tests depend on it.
-    enable_deterministic_inference: false,
+    enable_deterministic_inference: options.deterministicInference ?? false,
     enable_cache_report: cacheReport,
     enable_metrics: true,
     watchdog_timeout: 300,

@@ -11,6 +11,7 @@ import { type EngineLog, openEngineLog } from './log.ts';
 import { flatError } from './openai-shape.ts';
 import { CONTEXT_TOKENS, PROFILES } from './profiles.ts';
 import { RECOMMENDED_RELEASE, traitsOf } from './release.ts';
+import { RequestSeeds } from './request-seeds.ts';
 import { ROUTES } from './routes.ts';
 import { AnswerQueue } from './scripted-answers.ts';
 import type { EmulatorOptions, EmulatorState, ReceivedRequest } from './state.ts';
@@ -90,6 +91,7 @@ function createState(options: EmulatorOptions, log: EngineLog): EmulatorState {
     script: options.script ?? answers.script,
     prompts: new TokenPrompts(),
     keepsBudgets: options.strictThinking === 'with_variable',
+    seeds: new RequestSeeds({ repeat: options.deterministicInference ?? false }),
     contextLength: options.contextLength ?? options.model?.contextLength ?? CONTEXT_TOKENS,
     record(entry) {
       requests.push(entry);

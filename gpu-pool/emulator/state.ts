@@ -41,6 +41,8 @@ export interface EmulatorOptions {
   pageTokens?: number;
   /** `--enable-strict-thinking`, with or without SGLANG_MAX_THINK_TOKENS in the environment; off by default, as in SGLang. */
   strictThinking?: 'with_variable' | 'without_variable';
+  /** `--enable-deterministic-inference`: a request’s seed repeats its answer; off by default, as in SGLang. */
+  deterministicInference?: boolean;
   /** `--context-length`: tokens of prompt and answer together; by default as many as the model has. */
   contextLength?: number;
   /** `--enable-priority-scheduling` and its kin; priorities are ignored by default, as in SGLang. */

@@ -46,7 +46,8 @@ describe('answers', () => {
   });
 
   it('come through the stream helper with the same content as unstreamed', async () => {
-    const request = { ...ask('The same? [[reasoning=10 answer=20]]'), seed: 7 };
+    // The emulator's text follows from the prompt; a seed repeats it only with deterministic inference.
+    const request = ask('The same? [[reasoning=10 answer=20]]');
     const stream = openai.chat.completions.stream(request);
     const deltas: string[] = [];
     stream.on('content', (delta) => deltas.push(delta));

@@ -42,6 +42,29 @@ describe('chat completions', () => {
     expect((await complete(other.url, { messages })).choices[0].message.content).not.toBe(message.content);
   });
 
+  it('repeats an answer by its seed only with deterministic inference, and a greedy one always', async () => {
+    const [sampling, deterministic] = [await emulate(), await emulate({ deterministicInference: true })];
+    const texts = async (url: string, bodies: object[]) => {
+      const messages = user('Write a poem.');
+      const answers = await Promise.all(bodies.map((body) => complete(url, { messages, ...body })));
+      return new Set(answers.map(({ choices }) => choices[0].message.content)).size;
+    };
+    const same = [{ seed: 7 }, { seed: 7 }, { seed: 7 }];
+    expect(await texts(sampling.url, same)).toBe(3);
+    expect(await texts(deterministic.url, same)).toBe(1);
+    expect(await texts(deterministic.url, [{ seed: 7 }, { seed: 8 }])).toBe(2);
+    expect(
+      await texts(
+        sampling.url,
+        same.map((body) => ({ ...body, temperature: 0 })),
+      ),
+    ).toBe(1);
+    const reported = async (url: string) =>
+      ((await (await fetch(`${url}/server_info`)).json()) as Record<string, unknown>)
+        .enable_deterministic_inference;
+    expect([await reported(sampling.url), await reported(deterministic.url)]).toEqual([false, true]);
+  });
+
   it('writes characters of two, three and four bytes', async () => {
     const { url } = await emulate();
     const { content } = (await complete(url, { messages: steered('answer=3000') })).choices[0].message;
