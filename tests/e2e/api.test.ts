@@ -234,7 +234,7 @@ describe('an invalid body', () => {
       chatBody('', { messages: [{ role: 'user', content: [{ type: 'image_url' }] }] }),
       400,
       'invalid_value',
-      'messages[0].content',
+      'messages[0].content[0]',
     ],
     ['max_tokens of -1', chatBody('x', { max_tokens: -1 }), 400, 'invalid_value', 'max_tokens'],
     ['max_tokens of "5"', chatBody('x', { max_tokens: '5' }), 400, 'invalid_value', 'max_tokens'],

@@ -125,7 +125,10 @@ describe('an unsupported field is rejected by its name', () => {
     [{ store: true }, 'store'],
     [{ background: true }, 'background'],
     [{ tools: [{ type: 'web_search' }] }, 'tools[0].type'],
-    [{ input: [{ role: 'user', content: [{ type: 'input_image', image_url: 'x' }] }] }, 'input[0].content'],
+    [
+      { input: [{ role: 'user', content: [{ type: 'input_image', image_url: 'x' }] }] },
+      'input[0].content[0]',
+    ],
     [{ input: [{ type: 'item_reference', id: 'x' }] }, 'input[0]'],
     [{ input: [] }, 'input'],
     [{ max_output_tokens: 1.5 }, 'max_output_tokens'],

@@ -3,24 +3,13 @@
  * taken from the schema that reads the body, down to nested objects, so that a new field needs no second list.
  */
 import type * as z from 'zod';
+import { type Reads, readsOf } from './schema-reads.ts';
 
 /** The most names that are reported; one more stands for all others. */
 const NAMES_MAX = 32;
 const MORE = '...';
 /** The longest name that is reported; the rest of a longer one is cut off. */
 const NAME_LENGTH_MAX = 64;
-
-/** The fields that a schema reads at one place of a body. */
-interface Reads {
-  /** Where it is, such as `messages[].content[].`; fields are named behind it. */
-  readonly path: string;
-  /** By field, what is read of its value; null: the whole value. Without `fields` anything is read. */
-  readonly fields: ReadonlyMap<string, Reads | null> | null;
-  /** The fields read of each item, where the value is an array. */
-  readonly items: Reads | null;
-  /** The fields read by the value of one of them, where the object differs by it. */
-  readonly variants: { readonly key: string; readonly byValue: ReadonlyMap<unknown, Reads> } | null;
-}
 
 export interface ReadFields {
   readonly schema: z.ZodType;
@@ -46,7 +35,7 @@ export function unreadFields({ schema, unused = [], alike }: ReadFields): (body:
     collect(root, body, (path, value) => {
       const values = Object.hasOwn(alike, path) ? alike[path] : undefined;
       const isAlike = values === 'any' || values?.includes(value);
-      if (names.size <= NAMES_MAX && !isAlike && !asksForNothing(value)) names.add(reported(path));
+      if (names.size <= NAMES_MAX && !isAlike && !asksForNothing(value)) names.add(reportedName(path));
     });
     return bounded(names);
   };
@@ -62,7 +51,8 @@ function bounded(names: ReadonlySet<string>): string[] {
   return [...[...names].filter((name) => name !== MORE).slice(0, NAMES_MAX), MORE];
 }
 
-function reported(path: string): string {
+/** A path that may be joined with others in a header. */
+export function reportedName(path: string): string {
   return path.slice(0, NAME_LENGTH_MAX).replace(/[^\x21-\x2b\x2d-\x7e]/g, '?');
 }
 
@@ -96,68 +86,4 @@ function without(reads: Reads, names: readonly string[]): Reads {
   const fields = new Map(reads.fields);
   for (const name of names) fields.delete(name);
   return { ...reads, fields };
-}
-
-type Definition = z.core.$ZodTypes['_zod']['def'];
-
-/** @param path of the value, with what separates it from its fields' names */
-function readsOf(schema: z.core.$ZodType, path: string): Reads {
-  const definition = schema._zod.def as Definition;
-  switch (definition.type) {
-    case 'object': {
-      const entries = Object.entries(definition.shape);
-      const fields = new Map(
-        entries.map(([name, field]) => [name, nullIfWhole(readsOf(field, `${path}${name}.`))]),
-      );
-      return { path, fields, items: null, variants: null };
-    }
-    case 'array': {
-      const items = readsOf(definition.element, `${path.slice(0, -1)}[].`);
-      return { ...anything(path), items: nullIfWhole(items) };
-    }
-    case 'union':
-      return readsOfUnion(definition, path);
-    case 'optional':
-    case 'nullable':
-    case 'default':
-    case 'prefault':
-    case 'readonly':
-    case 'catch':
-    case 'nonoptional':
-      return readsOf(definition.innerType, path);
-    case 'pipe':
-      // `z.preprocess` is a pipe whose first half is the function.
-      return readsOf(isTransform(definition.in) ? definition.out : definition.in, path);
-    default:
-      return anything(path);
-  }
-}
-
-function isTransform(schema: z.core.$ZodType): boolean {
-  return (schema._zod.def as Definition).type === 'transform';
-}
-
-function anything(path: string): Reads {
-  return { path, fields: null, items: null, variants: null };
-}
-
-/** null stands for a value of which everything is read. */
-function nullIfWhole(reads: Reads): Reads | null {
-  return reads.fields === null && reads.items === null ? null : reads;
-}
-
-/** A field that one option reads counts as read where the options cannot be told apart. */
-function readsOfUnion(definition: z.core.$ZodUnionDef, path: string): Reads {
-  const options = definition.options.map((option) => ({ option, reads: readsOf(option, path) }));
-  const objects = options.flatMap(({ reads }) => (reads.fields ? [...reads.fields] : []));
-  const fields = objects.length > 0 ? new Map(objects) : null;
-  const items = options.find(({ reads }) => reads.items !== null)?.reads.items ?? null;
-  const key = 'discriminator' in definition ? String(definition.discriminator) : null;
-  if (key === null) return { path, fields, items, variants: null };
-  const byValue = new Map(
-    options.flatMap(({ option, reads }) =>
-      [...(option._zod.propValues?.[key] ?? [])].map((value) => [value, reads] as const),
-    ),
-  );
-  return { path, fields, items, variants: { key, byValue } };
 }

@@ -5,6 +5,7 @@ import { exampleModelId } from '../../domain/example-model.ts';
 import { config } from '../../env.ts';
 import { catalogue } from '../../gateway/model-cache.ts';
 import type { ApiContext } from '../../http/response-headers.ts';
+import { acceptedBody } from './accepted-body.ts';
 import { accountPaths } from './account-paths.ts';
 import { batchPaths } from './batch-paths.ts';
 import { inferencePaths } from './inference-paths.ts';
@@ -30,7 +31,8 @@ const healthPaths: ZodOpenApiPathsObject = {
  * @param modelId that examples ask for
  */
 export function openApiDocument(origin: string, modelId: string) {
-  return createDocument({
+  const inference = inferencePaths(origin, modelId);
+  const document = createDocument({
     openapi: '3.1.0',
     info: {
       title: 'Tollgate',
@@ -48,7 +50,7 @@ export function openApiDocument(origin: string, modelId: string) {
       },
     },
     paths: {
-      ...inferencePaths(origin, modelId),
+      ...inference,
       ...modelPaths,
       ...accountPaths,
       ...keyPaths(modelId),
@@ -56,6 +58,12 @@ export function openApiDocument(origin: string, modelId: string) {
       ...healthPaths,
     },
   });
+  for (const path of Object.keys(inference)) {
+    const body = document.paths?.[path]?.post?.requestBody as { content: Record<string, { schema: object }> };
+    const json = body.content['application/json']!;
+    json.schema = acceptedBody(json.schema as Record<string, unknown>);
+  }
+  return document;
 }
 
 /** The last document as JSON text: an isolate normally serves one origin, and the model of the examples seldom changes. */

@@ -26,6 +26,8 @@ const IGNORED =
   'Fields that have no effect are never forwarded; `tollgate.ignored` of the answer and the header `x-tollgate-ignored` name them.';
 const REASONING =
   'Reasoning is steered by `reasoning_effort`, `reasoning`, `thinking`, `output_config.effort`, `enable_thinking` or `thinking_budget`, which mean the same on every route: a demand that the model cannot meet is refused, a hint that it has no use for is ignored.';
+const PARTS =
+  'Models here read text only: of an image, a sound or a file in a message or a tool’s result they get a note of what was left out, and text in other forms, such as a text document, is passed on. null means absent for every optional field.';
 const CONTROL_TOKENS =
   'Control tokens of the model’s chat template that are written in a text, such as `<think>`, are broken by an invisible U+2060, so that they count as text.';
 
@@ -44,7 +46,7 @@ export function inferencePaths(origin: string, modelId: string): ZodOpenApiPaths
         summary: 'Chat completion',
         description:
           'Compatible with the chat APIs of OpenAI and DeepSeek, with and without streaming; also available at `/chat/completions` and `/beta/chat/completions`. Reasoning is returned in `reasoning_content`; whether that of earlier answers, sent back in the request, reaches the model depends on the model. An `Idempotency-Key` header makes retries safe: the same key and body return the same answer and are charged once.' +
-          ` ${REASONING} ${IGNORED} ${LIMITS} ${CONTROL_TOKENS}`,
+          ` ${REASONING} ${IGNORED} ${PARTS} ${LIMITS} ${CONTROL_TOKENS}`,
         body: ChatBody,
         bodyExample: { model: modelId, messages },
         response: responses.ChatCompletion,
@@ -63,7 +65,7 @@ export function inferencePaths(origin: string, modelId: string): ZodOpenApiPaths
         summary: 'Response',
         description:
           'Compatible with OpenAI’s Responses, but stateless: send the whole conversation in `input`. Reasoning is returned as items.' +
-          ` ${REASONING} ${IGNORED} ${LIMITS} ${CONTROL_TOKENS}`,
+          ` ${REASONING} ${IGNORED} ${PARTS} ${LIMITS} ${CONTROL_TOKENS}`,
         body: ResponsesBody,
         bodyExample: { model: modelId, input: QUESTION },
         response: responses.ResponseObject,
@@ -78,7 +80,7 @@ export function inferencePaths(origin: string, modelId: string): ZodOpenApiPaths
         summary: 'Message',
         description:
           'Compatible with Anthropic’s Messages; also available at `/v1/messages`. Reasoning is returned as `thinking` blocks. The base URL for Anthropic’s clients ends in `/anthropic`.' +
-          ` ${REASONING} ${IGNORED} ${LIMITS} ${CONTROL_TOKENS}`,
+          ` ${REASONING} ${IGNORED} ${PARTS} ${LIMITS} ${CONTROL_TOKENS}`,
         body: MessagesBody,
         bodyExample: { model: modelId, max_tokens: 4_096, messages },
         response: responses.Message,

@@ -37,4 +37,17 @@ export const ALIKE = {
   'messages[].content[].signature': 'any',
   /** Our own answers have null there; `[]` and null never count. */
   'messages[].refusal': [''],
+  /** The other fields of an answer that is sent back as it came, and those that OpenAI's library adds to it. */
+  'messages[].id': 'any',
+  'messages[].type': ['message'],
+  'messages[].model': 'any',
+  'messages[].stop_reason': 'any',
+  'messages[].stop_sequence': 'any',
+  'messages[].usage': 'any',
+  'messages[].tollgate': 'any',
+  'messages[].parsed': 'any',
+  'messages[].tool_calls[].index': 'any',
+  'messages[].tool_calls[].function.parsed_arguments': 'any',
+  'input[].content[].parsed': 'any',
+  'input[].parsed_arguments': 'any',
 } satisfies Record<string, readonly unknown[] | 'any'>;

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
+import { typesOf } from '../../domain/schema-reads.ts';
 import { unreadFields } from '../../domain/unread-fields.ts';
 import type { ApiError } from '../../http/api-error.ts';
 import { readFields } from '../../http/fields.ts';
@@ -21,6 +22,7 @@ import {
   TopP,
   toolList,
 } from './fields.ts';
+import type { PartsOf } from './readable-body.ts';
 import { REASONING_FIELDS, readReasoning } from './reasoning-fields.ts';
 
 const BLOCK = 'must be a text, tool_use or tool_result block: only text is supported';
@@ -55,6 +57,12 @@ const UserBlock = z.discriminatedUnion('type', [TextBlock, ToolResult], { error:
 const AssistantBlock = z.discriminatedUnion('type', [TextBlock, ToolUse, ThinkingBlock, RedactedBlock], {
   error: BLOCK,
 });
+
+export const MESSAGES_PARTS: PartsOf = {
+  list: 'messages',
+  read: new Set([...typesOf(UserBlock), ...typesOf(AssistantBlock)]),
+  readWithin: typesOf(TextBlock),
+};
 
 const Message = z.discriminatedUnion(
   'role',

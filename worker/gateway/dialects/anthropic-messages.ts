@@ -1,11 +1,12 @@
 /** The dialect of Anthropic's Messages API. */
 
 import { anthropicError, MessageEvents, WholeMessage } from './anthropic-messages-answer.ts';
-import { readMessagesRequest } from './anthropic-messages-request.ts';
+import { MESSAGES_PARTS, MessagesBody, readMessagesRequest } from './anthropic-messages-request.ts';
 import type { Dialect } from './dialect.ts';
 import { messagesWords } from './error-words.ts';
+import { readableDialect } from './readable-dialect.ts';
 
-export const anthropicMessages: Dialect = {
+const dialect: Dialect = {
   read(body, headers) {
     const parsed = readMessagesRequest(body, headers);
     if (!parsed.ok) return parsed;
@@ -25,3 +26,5 @@ export const anthropicMessages: Dialect = {
     request_id: requestId,
   }),
 };
+
+export const anthropicMessages = readableDialect(dialect, { schema: MessagesBody, parts: MESSAGES_PARTS });

@@ -25,6 +25,7 @@ import {
   TopP,
   toolList,
 } from './fields.ts';
+import type { PartsOf } from './readable-body.ts';
 import { REASONING_FIELDS, readReasoning } from './reasoning-fields.ts';
 
 const TextPart = z.object({ type: z.literal('text'), text: z.string() });
@@ -34,10 +35,13 @@ const Text = z
     typeof content === 'string' ? content : content.map((part) => part.text).join(''),
   );
 
+export const CHAT_PARTS: PartsOf = { list: 'messages', read: new Set(['text']), readWithin: new Set() };
+
+/** Some clients send a call without arguments back as they assembled it: without the field. */
 const ToolCall = z.object({
   id: z.string(),
   type: z.literal('function').default('function'),
-  function: z.object({ name: z.string(), arguments: z.string() }),
+  function: z.object({ name: z.string(), arguments: z.string().default('') }),
 });
 
 /** The thought behind an earlier answer is read from either name; the model's profile says whether it goes on. */
@@ -54,7 +58,7 @@ const Message = z.discriminatedUnion(
       name: z.string().optional(),
       tool_calls: z.array(ToolCall).nullish(),
     }),
-    z.object({ role: z.literal('tool'), content: Text, tool_call_id: z.string() }),
+    z.object({ role: z.literal('tool'), content: Text.default(''), tool_call_id: z.string() }),
   ],
   { error: 'must be a message with the role system, user, assistant or tool' },
 );
@@ -180,7 +184,8 @@ function toChatMessage(message: z.infer<typeof Message>): ChatMessage {
       const { content, reasoning_content, reasoning, tool_calls, ...rest } = message;
       return {
         ...rest,
-        content: content ?? null,
+        // Only an answer of calls has none; templates expect a text of any other.
+        content: content ?? (tool_calls && tool_calls.length > 0 ? null : ''),
         reasoning_content: reasoning_content ?? reasoning ?? undefined,
         tool_calls: tool_calls ?? undefined,
       };

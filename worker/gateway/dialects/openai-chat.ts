@@ -1,9 +1,10 @@
 /** The dialect of OpenAI's chat completions, with DeepSeek's `reasoning_content` beside the content. */
 import type { Dialect } from './dialect.ts';
 import { ChatEvents, WholeChat } from './openai-chat-answer.ts';
-import { readChatRequest } from './openai-chat-request.ts';
+import { CHAT_PARTS, ChatBody, readChatRequest } from './openai-chat-request.ts';
+import { readableDialect } from './readable-dialect.ts';
 
-export const openaiChat: Dialect = {
+const dialect: Dialect = {
   read(body, headers) {
     const parsed = readChatRequest(body, headers);
     if (!parsed.ok) return parsed;
@@ -20,3 +21,5 @@ export const openaiChat: Dialect = {
   },
   errorBody: (envelope) => envelope,
 };
+
+export const openaiChat = readableDialect(dialect, { schema: ChatBody, parts: CHAT_PARTS });

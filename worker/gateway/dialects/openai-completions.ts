@@ -28,6 +28,7 @@ import {
   TokenLimit,
   TopP,
 } from './fields.ts';
+import { readableDialect } from './readable-dialect.ts';
 import { REASONING_FIELDS, readReasoning } from './reasoning-fields.ts';
 
 const ONE_TEXT =
@@ -62,7 +63,7 @@ export const CompletionsBody = z.object({
 
 const ignoredOf = unreadFields({ schema: CompletionsBody, alike: ALIKE });
 
-export const openaiCompletions: Dialect = {
+const dialect: Dialect = {
   read(body, headers) {
     const parsed = readFields(CompletionsBody, body, headers);
     if (!parsed.ok) return parsed;
@@ -114,6 +115,8 @@ export const openaiCompletions: Dialect = {
   },
   errorBody: (envelope) => envelope,
 };
+
+export const openaiCompletions = readableDialect(dialect, { schema: CompletionsBody, parts: null });
 
 interface AnswerOptions {
   readonly choices: number;

@@ -19,6 +19,7 @@ import {
   TopP,
   toolList,
 } from './fields.ts';
+import type { PartsOf } from './readable-body.ts';
 import { REASONING_FIELDS, readReasoning } from './reasoning-fields.ts';
 
 const TEXT_PARTS = 'must be a string or an array of text parts: only text is supported';
@@ -32,6 +33,12 @@ const Text = z
       : content.map((part) => (part.type === 'refusal' ? part.refusal : part.text)).join(''),
   );
 
+export const RESPONSES_PARTS: PartsOf = {
+  list: 'input',
+  read: new Set(['input_text', 'output_text', 'text', 'refusal']),
+  readWithin: new Set(),
+};
+
 const MessageItem = z.object({
   type: z.literal('message'),
   role: z.enum(['user', 'assistant', 'system', 'developer']),
@@ -41,7 +48,7 @@ const CallItem = z.object({
   type: z.literal('function_call'),
   call_id: z.string(),
   name: z.string(),
-  arguments: z.string(),
+  arguments: z.string().default(''),
 });
 const CallOutputItem = z.object({
   type: z.literal('function_call_output'),
@@ -190,40 +197,51 @@ function toMessages({ instructions, input }: ResponsesFields): ChatMessage[] {
   /** The thought of an answer stands before it as an item of its own. */
   let thought: string | undefined;
   for (const item of input) {
-    const reasoning_content = item.type === 'reasoning' ? undefined : thought;
-    if (item.type !== 'reasoning') thought = undefined;
-    switch (item.type) {
-      case 'message':
-        messages.push(messageOf(item, reasoning_content));
-        break;
-      case 'function_call': {
-        const { call_id: id, name, arguments: args } = item;
-        const call = { id, type: 'function' as const, function: { name, arguments: args } };
-        const last = messages.at(-1);
-        // parallel calls belong to one assistant turn
-        if (last?.role === 'assistant') {
-          last.tool_calls = [...(last.tool_calls ?? []), call];
-          last.reasoning_content = joined(last.reasoning_content, reasoning_content);
-        } else messages.push({ role: 'assistant', content: null, reasoning_content, tool_calls: [call] });
-        break;
-      }
-      case 'function_call_output':
-        messages.push({ role: 'tool', content: item.output, tool_call_id: item.call_id });
-        break;
-      case 'reasoning':
-        thought = joined(thought, thoughtOf(item));
-        break;
+    if (item.type === 'reasoning') {
+      thought = joined(thought, thoughtOf(item));
+      continue;
     }
+    const turn = turnOf(item);
+    if (turn.role !== 'assistant') {
+      // An answer that was cut off within its thought has no other item.
+      if (thought !== undefined)
+        messages.push({ role: 'assistant', content: '', reasoning_content: thought });
+      messages.push(turn);
+    } else if (!mergedInto(messages.at(-1), turn, thought))
+      messages.push({ ...turn, reasoning_content: thought });
+    thought = undefined;
   }
   return messages;
 }
 
-function messageOf(
-  { role, content }: z.infer<typeof MessageItem>,
-  reasoning_content: string | undefined,
-): ChatMessage {
-  if (role === 'assistant') return { role, content, reasoning_content };
-  return { role: role === 'developer' ? 'system' : role, content };
+type AssistantTurn = Extract<ChatMessage, { role: 'assistant' }>;
+
+/** Adds a turn to the one before where both are of one answer: its calls, and what it says behind them. */
+function mergedInto(
+  last: ChatMessage | undefined,
+  turn: AssistantTurn,
+  thought: string | undefined,
+): boolean {
+  if (last?.role !== 'assistant' || (turn.tool_calls === undefined && last.tool_calls === undefined))
+    return false;
+  if (turn.tool_calls) last.tool_calls = [...(last.tool_calls ?? []), ...turn.tool_calls];
+  if (turn.content) last.content = (last.content ?? '') + turn.content;
+  last.reasoning_content = joined(last.reasoning_content, thought);
+  return true;
+}
+
+function turnOf(item: Exclude<z.infer<typeof Item>, { type: 'reasoning' }>): ChatMessage {
+  switch (item.type) {
+    case 'message':
+      return { role: item.role === 'developer' ? 'system' : item.role, content: item.content };
+    case 'function_call': {
+      const { call_id: id, name, arguments: args } = item;
+      const call = { id, type: 'function' as const, function: { name, arguments: args } };
+      return { role: 'assistant', content: null, tool_calls: [call] };
+    }
+    case 'function_call_output':
+      return { role: 'tool', content: item.output, tool_call_id: item.call_id };
+  }
 }
 
 /** The thought itself where the item has it, else its summary. */

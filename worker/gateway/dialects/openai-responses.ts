@@ -2,9 +2,10 @@
 import type { Dialect } from './dialect.ts';
 import { responsesWords } from './error-words.ts';
 import { ResponseEvents, WholeResponse } from './openai-responses-answer.ts';
-import { readResponsesRequest } from './openai-responses-request.ts';
+import { RESPONSES_PARTS, ResponsesBody, readResponsesRequest } from './openai-responses-request.ts';
+import { readableDialect } from './readable-dialect.ts';
 
-export const openaiResponses: Dialect = {
+const dialect: Dialect = {
   read(body, headers) {
     const parsed = readResponsesRequest(body, headers);
     if (!parsed.ok) return parsed;
@@ -21,3 +22,5 @@ export const openaiResponses: Dialect = {
   words: responsesWords,
   errorBody: (envelope) => envelope,
 };
+
+export const openaiResponses = readableDialect(dialect, { schema: ResponsesBody, parts: RESPONSES_PARTS });
