@@ -45,7 +45,10 @@ export type FirstPrice = Pick<
   'tariff' | 'cacheHitNanoUsd' | 'cacheMissNanoUsd' | 'outputNanoUsd' | 'source'
 >;
 
-/** Adds a model, and its first prices. @returns why it was refused; null: it is added */
+/**
+ * Adds a model, and its first prices.
+ * @returns why it was refused; null: it is added. Where only a price was refused the model is there, with the prices before it
+ */
 export async function addModel(
   env: Env,
   { definition, prices }: { definition: ModelDefinition; prices: readonly FirstPrice[] },
@@ -66,7 +69,9 @@ export async function addModel(
   for (const price of prices) {
     const row = { ...price, modelId: definition.id, fromMs: nowMs + PRICE_NOTICE_MS };
     const daily = { dailyFromMinute: null, dailyToMinute: null };
-    await addPrice(env, { ...row, ...daily }, { actor, nowMs, confirm: '', preview: false });
+    const added = await addPrice(env, { ...row, ...daily }, { actor, nowMs, confirm: '', preview: false });
+    // A new model has no price that another could clash with, but one that somebody else has added meanwhile.
+    if (!added.ok) return 'model_changed';
   }
   return null;
 }

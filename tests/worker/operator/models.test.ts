@@ -1,5 +1,6 @@
 /** Models by the operator's API: added, edited, listed and deleted, within bounds, each name with one model for ever. */
 import { describe, expect, it } from 'vitest';
+import { addModel, type FirstPrice } from '../../../worker/billing/change-models.ts';
 import { loadCatalogue } from '../../../worker/db/catalogue.ts';
 import { database } from '../../../worker/db/client.ts';
 import { MODELS_MAX, PROFILE_BYTES_MAX } from '../../../worker/domain/model-definition.ts';
@@ -90,6 +91,33 @@ describe('a new model', () => {
     expect(JSON.stringify(large.profile).length).toBeGreaterThan(0.9 * PROFILE_BYTES_MAX);
     const { status, json } = await add(large, 8);
     expect([status, json.error]).toEqual([201, undefined]);
+  });
+
+  it('is not said to be added when one of its prices was refused', async () => {
+    const { model_paths, context_tokens, output_tokens_max, output_tokens_default, ...same } = definition();
+    const price = {
+      tariff: 'standard',
+      cacheHitNanoUsd: 1,
+      cacheMissNanoUsd: 2,
+      outputNanoUsd: 3,
+      source: 'test',
+    };
+    const fault = await addModel(
+      env,
+      {
+        definition: {
+          ...same,
+          modelPaths: model_paths,
+          contextTokens: context_tokens,
+          outputTokensMax: output_tokens_max,
+          outputTokensDefault: output_tokens_default,
+        },
+        // Two of one tariff cannot begin at the same instant.
+        prices: [price, price] as FirstPrice[],
+      },
+      { actor: 'test', nowMs: Date.now() },
+    );
+    expect(fault).toBe('model_changed');
   });
 
   it('without prices is on sale to nobody', async () => {
