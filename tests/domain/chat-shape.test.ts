@@ -90,7 +90,7 @@ describe('for any answer of a node', () => {
     );
   });
 
-  it('a stream passes on each delta unchanged, with the role in the first of a choice', () => {
+  it('a stream passes on each delta, a thought under both of its names, with the role in the first of a choice', () => {
     fc.assert(
       fc.property(anyAnswer, ({ choices, includeUsage, deltas }) => {
         const events = new ChatEvents(HEAD, { choices, includeUsage });
@@ -100,6 +100,8 @@ describe('for any answer of a node', () => {
             const isFirst = !begun.has(index);
             begun.add(index);
             const role = { role: 'assistant', content: delta.reasoning_content === undefined ? '' : null };
+            const { reasoning_content: reasoning } = delta;
+            const thought = reasoning === undefined ? {} : { reasoning_content: reasoning, reasoning };
             const content = (given as { content?: unknown[] | null } | null | undefined)?.content ?? [];
             const logprobs = content.length > 0 ? { content, refusal: null } : null;
             return {
@@ -108,7 +110,14 @@ describe('for any answer of a node', () => {
               created: 1_700_000_000,
               model: 'm',
               system_fingerprint: 'r',
-              choices: [{ index, delta: { ...(isFirst && role), ...delta }, finish_reason: null, logprobs }],
+              choices: [
+                {
+                  index,
+                  delta: { ...(isFirst && role), ...delta, ...thought },
+                  finish_reason: null,
+                  logprobs,
+                },
+              ],
               ...(includeUsage && { usage: null }),
             };
           });

@@ -9,7 +9,7 @@ export const completionFaults = publishedShape({
   type: 'ChatCompletion',
   also: {
     ChatCompletion: ['tollgate'],
-    ChatCompletionMessage: ['reasoning_content'],
+    ChatCompletionMessage: ['reasoning_content', 'reasoning'],
     CompletionUsage: USAGE,
   },
 });
@@ -19,7 +19,7 @@ export const chunkFaults = publishedShape({
   type: 'ChatCompletionChunk',
   also: {
     ChatCompletionChunk: ['tollgate'],
-    'ChatCompletionChunk.Choice.Delta': ['reasoning_content'],
+    'ChatCompletionChunk.Choice.Delta': ['reasoning_content', 'reasoning'],
     CompletionUsage: USAGE,
   },
 });

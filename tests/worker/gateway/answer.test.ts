@@ -38,8 +38,8 @@ describe('a stream', () => {
     expect(events.filter((data) => data === '[DONE]')).toHaveLength(1);
     expect(events.at(-1)).toBe('[DONE]');
     expect(deltas(chunks)).toEqual([
-      { role: 'assistant', content: null, reasoning_content: 'Let me ' },
-      { reasoning_content: 'think.' },
+      { role: 'assistant', content: null, reasoning_content: 'Let me ', reasoning: 'Let me ' },
+      { reasoning_content: 'think.', reasoning: 'think.' },
       { content: 'Four' },
       { content: '.' },
       {},

@@ -90,6 +90,7 @@ export const ChatCompletion = z
           role: z.literal('assistant'),
           content: z.string().nullable().meta({ example: 'There are 25.' }),
           reasoning_content: z.string().optional().meta({ example: 'Let me count them.' }),
+          reasoning: z.string().optional().meta({ description: 'the same as `reasoning_content`' }),
           tool_calls: z.array(z.looseObject({ id: z.string() })).optional(),
         }),
         logprobs: z.unknown(),

@@ -97,10 +97,9 @@ export class ChatEvents implements AnswerEvents {
     const { content, reasoning_content: reasoning, tool_calls: calls } = delta;
     const isText = (content === undefined) !== (reasoning === undefined) && calls === undefined && !logprobs;
     if (!isText || !this.#begun.has(index)) return null;
+    const json = JSON.stringify(content ?? reasoning);
     const member =
-      content === undefined
-        ? `"reasoning_content":${JSON.stringify(reasoning)}`
-        : `"content":${JSON.stringify(content)}`;
+      content === undefined ? `"reasoning_content":${json},"reasoning":${json}` : `"content":${json}`;
     const choice = `{"index":${index},"delta":{${member}},"finish_reason":null,"logprobs":null}`;
     return sseEvent(`${this.#prefix}[${choice}]${this.#suffix}`);
   }
@@ -110,13 +109,22 @@ export class ChatEvents implements AnswerEvents {
   }
 
   /** Clients expect the role on a choice's first delta; DeepSeek's also expect `content` there, null while it reasons. */
-  #delta({ index, delta, finish_reason, logprobs: nodeLogprobs }: Choice): Choice {
+  #delta({ index, delta: nodeDelta, finish_reason, logprobs: nodeLogprobs }: Choice): Choice {
     const logprobs = nodeLogprobs ? publicLogprobs(logprobContent(nodeLogprobs)) : null;
+    const delta = { ...nodeDelta, ...bothReasoning(nodeDelta.reasoning_content) };
     if (this.#begun.has(index)) return { index, delta, finish_reason, logprobs };
     this.#begun.add(index);
     const role = { role: 'assistant', content: delta.reasoning_content === undefined ? '' : null };
     return { index, delta: { ...role, ...delta } as Choice['delta'], finish_reason, logprobs };
   }
+}
+
+/**
+ * A thought under both names that clients know: `reasoning_content` is DeepSeek's, `reasoning` OpenRouter's and vLLM's. Clients
+ * that know both take the one or the other.
+ */
+function bothReasoning(reasoning: string | undefined) {
+  return reasoning === undefined ? {} : { reasoning_content: reasoning, reasoning };
 }
 
 /** The per-token list of a node's logprobs. Engines send more members beside it, which are dropped. */
@@ -191,7 +199,7 @@ export class WholeChat implements WholeAnswer {
           role: 'assistant',
           content: message.content ?? (message.toolCalls.length > 0 ? null : ''),
           refusal: null,
-          ...(message.reasoning === null ? {} : { reasoning_content: message.reasoning }),
+          ...bothReasoning(message.reasoning ?? undefined),
           ...(message.toolCalls.length === 0 ? {} : { tool_calls: message.toolCalls }),
         },
         logprobs: publicLogprobs(message.logprobs),

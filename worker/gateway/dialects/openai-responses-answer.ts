@@ -13,14 +13,17 @@ import {
   type WholeAnswer,
 } from './dialect.ts';
 import type { ResponsesFields } from './openai-responses-request.ts';
+import { SEALED_THOUGHT, sealedThought } from './sealed-thought.ts';
 
 type Status = 'in_progress' | 'completed' | 'incomplete';
 
 interface ReasoningItem {
   readonly type: 'reasoning';
   readonly id: string;
-  readonly summary: [];
+  readonly summary: { type: 'summary_text'; text: string }[];
   readonly content: { type: 'reasoning_text'; text: string }[];
+  /** The thought once more, for clients that send back nothing else of it; absent unless the request includes it. */
+  encrypted_content?: string | null;
   status: Status;
 }
 interface MessageItem {
@@ -39,13 +42,16 @@ interface CallItem {
   status: Status;
 }
 type Item = ReasoningItem | MessageItem | CallItem;
-type TextItem = ReasoningItem | MessageItem;
 
-/** Reasoning and message text grow in the same way but have different event names. */
-const TEXT_EVENTS = {
-  reasoning: { delta: 'response.reasoning_text.delta', done: 'response.reasoning_text.done' },
-  message: { delta: 'response.output_text.delta', done: 'response.output_text.done' },
-} as const;
+/** How reasoning is shown, as the request wants it. */
+interface ReasoningOptions {
+  /**
+   * Whether events carry the thought as `reasoning_text`, too. Every client reads the summary; some read both and would show
+   * the thought twice, and these ask for a summary (Roo Code, Pi, opencode). The finished item has both in any case.
+   */
+  readonly streamsText: boolean;
+  readonly encrypted: boolean;
+}
 
 type Emit = (type: string, fields: object) => void;
 type Delta = NodeChunk['choices'][number]['delta'];
@@ -55,18 +61,20 @@ class Output {
   readonly items: Item[] = [];
   readonly #suffix: string;
   readonly #emit: Emit;
+  readonly #reasoning: ReasoningOptions;
   /** The item that is growing. `call` is the index of a tool call. */
   #open: { item: Item; call: number | null } | null = null;
 
   /** @param suffix part of every item's id, so that no other answer has the same ids */
-  constructor(suffix: string, emit: Emit) {
+  constructor(suffix: string, reasoning: ReasoningOptions, emit: Emit) {
     this.#suffix = suffix;
+    this.#reasoning = reasoning;
     this.#emit = emit;
   }
 
   take({ reasoning_content, content, tool_calls = [] }: Delta): void {
-    if (reasoning_content) this.#grow(this.#text('reasoning'), reasoning_content);
-    if (content) this.#grow(this.#text('message'), content);
+    if (reasoning_content) this.#think(reasoning_content);
+    if (content) this.#write(content);
     for (const call of tool_calls) {
       const item = this.#call(call.index, call.id, call.function.name);
       const delta = call.function.arguments ?? '';
@@ -84,37 +92,75 @@ class Output {
     if (item.type === 'function_call') {
       const { arguments: args } = item;
       this.#emit('response.function_call_arguments.done', { ...this.#position(item), arguments: args });
-    } else {
+    } else if (item.type === 'message') {
       const [part] = item.content;
       const position = { ...this.#position(item), content_index: 0 };
-      const logprobs = item.type === 'message' ? { logprobs: [] } : {};
-      this.#emit(TEXT_EVENTS[item.type].done, { ...position, text: part!.text, ...logprobs });
+      this.#emit('response.output_text.done', { ...position, text: part!.text, logprobs: [] });
       this.#emit('response.content_part.done', { ...position, part });
-    }
+    } else this.#endThought(item);
     this.#emit('response.output_item.done', { output_index: this.items.indexOf(item), item });
   }
 
-  #grow(item: TextItem, delta: string): void {
+  #write(delta: string): void {
+    const open = this.#open?.item;
+    const item = open?.type === 'message' ? open : this.#beginMessage();
     item.content[0]!.text += delta;
-    const logprobs = item.type === 'message' ? { logprobs: [] } : {};
     const position = { ...this.#position(item), content_index: 0 };
-    this.#emit(TEXT_EVENTS[item.type].delta, { ...position, delta, ...logprobs });
+    this.#emit('response.output_text.delta', { ...position, delta, logprobs: [] });
   }
 
-  #text(type: TextItem['type']): TextItem {
-    if (this.#open?.item.type === type) return this.#open.item;
-    const item: TextItem =
-      type === 'reasoning'
-        ? { type, id: this.#newId('rs'), summary: [], content: [], status: 'in_progress' }
-        : { type, id: this.#newId('msg'), role: 'assistant', content: [], status: 'in_progress' };
+  #beginMessage(): MessageItem {
+    const item: MessageItem = {
+      ...{ type: 'message', id: this.#newId('msg'), role: 'assistant', content: [], status: 'in_progress' },
+    };
     this.#begin(item, null);
-    const part =
-      item.type === 'reasoning'
-        ? ({ type: 'reasoning_text', text: '' } as const)
-        : ({ type: 'output_text', text: '', annotations: [], logprobs: [] } as const);
+    const part: MessageItem['content'][number] = {
+      ...{ type: 'output_text', text: '', annotations: [], logprobs: [] },
+    };
     this.#emit('response.content_part.added', { ...this.#position(item), content_index: 0, part });
-    item.content.push(part as never);
+    item.content.push(part);
     return item;
+  }
+
+  /** A thought grows as the item's summary and as its content: clients read the one or the other. */
+  #think(delta: string): void {
+    const open = this.#open?.item;
+    const item = open?.type === 'reasoning' ? open : this.#beginThought();
+    item.summary[0]!.text += delta;
+    const position = this.#position(item);
+    this.#emit('response.reasoning_summary_text.delta', { ...position, summary_index: 0, delta });
+    if (!this.#reasoning.streamsText) return;
+    this.#emit('response.reasoning_text.delta', { ...position, content_index: 0, delta });
+  }
+
+  #beginThought(): ReasoningItem {
+    const item: ReasoningItem = {
+      ...{ type: 'reasoning', id: this.#newId('rs'), summary: [], content: [], status: 'in_progress' },
+      ...(this.#reasoning.encrypted && { encrypted_content: null }),
+    };
+    this.#begin(item, null);
+    const position = this.#position(item);
+    const summary = { type: 'summary_text', text: '' } as const;
+    this.#emit('response.reasoning_summary_part.added', { ...position, summary_index: 0, part: summary });
+    item.summary.push({ ...summary });
+    if (!this.#reasoning.streamsText) return item;
+    const part = { type: 'reasoning_text', text: '' };
+    this.#emit('response.content_part.added', { ...position, content_index: 0, part });
+    return item;
+  }
+
+  #endThought(item: ReasoningItem): void {
+    const [summary] = item.summary;
+    const { text } = summary!;
+    const part = { type: 'reasoning_text', text } as const;
+    item.content.push(part);
+    if (this.#reasoning.encrypted) item.encrypted_content = sealedThought(text);
+    const position = this.#position(item);
+    this.#emit('response.reasoning_summary_text.done', { ...position, summary_index: 0, text });
+    this.#emit('response.reasoning_summary_part.done', { ...position, summary_index: 0, part: summary });
+    if (!this.#reasoning.streamsText) return;
+    this.#emit('response.reasoning_text.done', { ...position, content_index: 0, text });
+    this.#emit('response.content_part.done', { ...position, content_index: 0, part });
   }
 
   #call(index: number, callId: string | undefined, name: string | undefined): CallItem {
@@ -164,7 +210,9 @@ export class ResponseEvents implements AnswerEvents {
   constructor(head: AnswerHead, fields: ResponsesFields) {
     this.#head = head;
     this.#fields = fields;
-    this.#output = new Output(suffixOf(head), (type, data) => this.#event(type, data));
+    this.#output = new Output(suffixOf(head), reasoningOptions(fields), (type, data) =>
+      this.#event(type, data),
+    );
   }
 
   chunk({ choices }: NodeChunk): string {
@@ -230,7 +278,7 @@ export class WholeResponse implements WholeAnswer {
   constructor(head: AnswerHead, fields: ResponsesFields) {
     this.#head = head;
     this.#fields = fields;
-    this.#output = new Output(suffixOf(head), () => undefined);
+    this.#output = new Output(suffixOf(head), reasoningOptions(fields), () => undefined);
   }
 
   chunk({ choices }: NodeChunk): void {
@@ -245,6 +293,13 @@ export class WholeResponse implements WholeAnswer {
     this.#output.close(reason ? 'incomplete' : 'completed');
     return finishedResponse(this.#head, this.#fields, { ...end, items: this.#output.items, reason });
   }
+}
+
+function reasoningOptions({ reasoning, include }: ResponsesFields): ReasoningOptions {
+  return {
+    streamsText: (reasoning?.summary ?? reasoning?.generate_summary ?? null) === null,
+    encrypted: include?.includes(SEALED_THOUGHT) ?? false,
+  };
 }
 
 function suffixOf({ requestId }: AnswerHead): string {
@@ -299,7 +354,7 @@ function responseOf(
     output,
     parallel_tool_calls: fields.parallel_tool_calls ?? true,
     previous_response_id: null,
-    reasoning: { effort: fields.reasoning?.effort ?? null, summary: null },
+    reasoning: { effort: fields.reasoning?.effort ?? null, summary: fields.reasoning?.summary ?? null },
     store: false,
     temperature: fields.temperature ?? null,
     text: { format: fields.text?.format ?? { type: 'text' } },

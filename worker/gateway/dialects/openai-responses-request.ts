@@ -1,7 +1,7 @@
 /** The request body of OpenAI's Responses API: items instead of messages. Nothing is stored between calls. */
 import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
-import { unreadFields } from '../../domain/unread-fields.ts';
+import { joinNames, unreadFields } from '../../domain/unread-fields.ts';
 import type { ApiError } from '../../http/api-error.ts';
 import { Metadata, readFields, SessionKey } from '../../http/fields.ts';
 import { ALIKE } from './alike.ts';
@@ -21,6 +21,7 @@ import {
 } from './fields.ts';
 import type { PartsOf } from './readable-body.ts';
 import { REASONING_FIELDS, readReasoning } from './reasoning-fields.ts';
+import { SEALED_THOUGHT, unsealedThought } from './sealed-thought.ts';
 
 const TEXT_PARTS = 'must be a string or an array of text parts: only text is supported';
 const TextPart = z.object({ type: z.enum(['input_text', 'output_text', 'text']), text: z.string() });
@@ -60,6 +61,7 @@ const ReasoningItem = z.object({
   type: z.literal('reasoning'),
   content: z.array(z.object({ type: z.string(), text: z.string() })).nullish(),
   summary: z.array(z.object({ type: z.string(), text: z.string() })).nullish(),
+  encrypted_content: z.string().nullish(),
 });
 
 const ITEM =
@@ -106,6 +108,9 @@ const Format = z.discriminatedUnion('type', [
   }),
 ]);
 
+/** `auto`, `concise` or `detailed`. */
+const SummaryKind = z.string().max(32);
+
 /** A field that refers to stored state. `instead` tells the client what to send instead. */
 const stateless = (instead: string) =>
   z.null({ error: `is not supported: this API is stateless. ${instead}` }).optional();
@@ -130,6 +135,13 @@ export const ResponsesBody = z.object({
   parallel_tool_calls: z.boolean().nullish(),
   text: z.object({ format: Format.nullish() }).nullish(),
   ...REASONING_FIELDS,
+  /** A summary, of whatever kind, is the thought itself. */
+  reasoning: REASONING_FIELDS.reasoning
+    .unwrap()
+    .unwrap()
+    .extend({ summary: SummaryKind.nullish(), generate_summary: SummaryKind.nullish() })
+    .nullish(),
+  include: z.array(z.string().max(64)).max(16).nullish(),
   metadata: Metadata.nullish(),
   prompt_cache_key: SessionKey.nullish(),
   user: z.string().nullish(),
@@ -186,10 +198,15 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
       promptField: 'input',
       thoughtField: 'input[].content',
       reasoning: steered.reasoning,
-      ignored: ignoredOf(body),
+      ignored: joinNames(ignoredOf(body), unreadIncludes(fields)),
       generate,
     },
   };
+}
+
+/** Includes are named as ignored, but for the one that is kept. */
+function unreadIncludes({ include }: ResponsesFields): string[] {
+  return include?.some((name) => name !== SEALED_THOUGHT) ? ['include'] : [];
 }
 
 function toMessages({ instructions, input }: ResponsesFields): ChatMessage[] {
@@ -244,10 +261,11 @@ function turnOf(item: Exclude<z.infer<typeof Item>, { type: 'reasoning' }>): Cha
   }
 }
 
-/** The thought itself where the item has it, else its summary. */
-function thoughtOf({ content, summary }: z.infer<typeof ReasoningItem>): string | undefined {
+/** The thought itself where the item has it, else its summary, else what was encoded of it. */
+function thoughtOf(item: z.infer<typeof ReasoningItem>): string | undefined {
+  const { content, summary, encrypted_content: sealed } = item;
   const parts = content && content.length > 0 ? content : (summary ?? []);
-  return parts.map(({ text }) => text).join('') || undefined;
+  return parts.map(({ text }) => text).join('') || (sealed ? unsealedThought(sealed) : undefined);
 }
 
 function joined(before: string | undefined, more: string | undefined): string | undefined {
