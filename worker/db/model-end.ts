@@ -135,7 +135,7 @@ export async function accountsThatUsed(
   return rows.map(({ id }) => id);
 }
 
-/** Ids of accounts that were told of a model's end, after an id, in their order. */
+/** Ids of accounts whose last word on a model is that it ends, after an id, in their order. */
 export async function accountsToldOfEnd(
   db: Database,
   { modelId, after, limit }: { modelId: string; after: string; limit: number },
@@ -148,6 +148,10 @@ export async function accountsToldOfEnd(
         gt(notice.accountId, after),
         eq(notice.kind, 'model.ending'),
         eq(sql`json_extract(${notice.facts}, '$.modelId')`, modelId),
+        // An account that left the model before it was announced again has heard of no other end.
+        sql`not exists (select 1 from notice as later where later.account_id = ${notice.accountId}
+          and later.kind = 'model.end_withdrawn' and later.at_ms > ${notice.atMs}
+          and json_extract(later.facts, '$.modelId') = ${modelId})`,
       ),
     )
     .orderBy(asc(notice.accountId))

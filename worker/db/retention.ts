@@ -18,6 +18,14 @@ export interface RetentionRule {
   readonly sql: string;
 }
 
+/**
+ * Notices of a model's end say who is told of its withdrawal (db/model-end.ts), which can come a year later. They stay until
+ * the end, and until a withdrawal has been told.
+ */
+const IS_NEEDED_TO_WITHDRAW = `(kind = 'model.ending' AND (
+  EXISTS (SELECT 1 FROM model WHERE id = json_extract(facts, '$.modelId') AND ends_at_ms >= ?1)
+  OR EXISTS (SELECT 1 FROM model_end_run WHERE model_id = json_extract(facts, '$.modelId') AND done = 0)))`;
+
 /** In order: rows that refer to others go first. */
 export const RETENTION_RULES: readonly RetentionRule[] = [
   { kind: 'invitation', sql: deleteOld('invitation', 'expires_at_ms') },
@@ -33,7 +41,7 @@ export const RETENTION_RULES: readonly RetentionRule[] = [
     sql: deleteOld(
       'notice',
       'at_ms',
-      'NOT EXISTS (SELECT 1 FROM notice_delivery WHERE notice_id = notice.id)',
+      `NOT EXISTS (SELECT 1 FROM notice_delivery WHERE notice_id = notice.id) AND NOT ${IS_NEEDED_TO_WITHDRAW}`,
     ),
   },
   {

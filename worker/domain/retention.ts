@@ -23,7 +23,10 @@ export const RETENTION_DAYS = {
   invitation: 30,
   /** Sessions and the hashes of e-mailed links and codes, from their expiry: they open nothing any more. */
   sign_in: 1,
-  /** Notices and their deliveries, from the notice: a season of alerts can be compared with the bills. */
+  /**
+   * Notices and their deliveries, from the notice: a season of alerts can be compared with the bills. Those of a model's end
+   * stay until it has come: whoever has one is told of a withdrawal.
+   */
   notice: 90,
   /** Ids of payment providers' events, from their receipt: providers send an event again for up to 30 days. */
   payment_event: 90,

@@ -129,6 +129,21 @@ it('is told again when it is announced for the same time after its withdrawal, a
   expect(stays).toEqual([false, true, false, true]);
 });
 
+it('is withdrawn a second time without a word to those who had left the model before it was announced again', async () => {
+  const modelId = newModel();
+  const { accountId, owner } = await userOf(modelId, 2);
+  const harness = new TaskHarness();
+  expect(await announce(modelId, { nowMs: NOW - 4_000 })).toBeNull();
+  expect(await tell(harness, NOW - 3_000, [owner])).toHaveLength(1);
+  expect(await withdrawEnd(env, { modelId, actor: ACTOR, nowMs: NOW - 2_500 })).toBeNull();
+  expect(await tell(harness, NOW - 2_000, [owner])).toHaveLength(1);
+  await env.DB.prepare('delete from usage_hour where account_id = ?').bind(accountId).run();
+  expect(await announce(modelId, { nowMs: NOW - 1_500 })).toBeNull();
+  expect(await tell(harness, NOW - 1_000, [owner])).toEqual([]);
+  expect(await withdrawEnd(env, { modelId, actor: ACTOR, nowMs: NOW - 500 })).toBeNull();
+  expect(await tell(harness, NOW, [owner])).toEqual([]);
+});
+
 it('changes that come too late leave the stages of the later end: nobody is told of it twice', async () => {
   const modelId = newModel();
   const { owner } = await userOf(modelId, 2);

@@ -159,6 +159,27 @@ it('the scheduled run prunes', async () => {
   expect(await count('person_session', "id LIKE 'old_%'")).toBe(0);
 });
 
+it('a notice of a model’s end stays while the end can be withdrawn, and until a withdrawal is told', async () => {
+  const model = 'deepseek-r1-zero';
+  const facts = JSON.stringify({ kind: 'model.ending', modelId: model });
+  await run(
+    `INSERT INTO notice (id, account_id, at_ms, kind, facts) VALUES ('note_end', ?, 1, 'model.ending', '${facts}')`,
+    accountId,
+  );
+  const isKept = async () => {
+    await prune(env, NOW);
+    return (await count('notice', "id = 'note_end'")) === 1;
+  };
+  const end = (atMs: number | null) => run('UPDATE model SET ends_at_ms = ? WHERE id = ?', atMs, model);
+  await end(NOW + 1);
+  expect(await isKept()).toBe(true);
+  await end(null);
+  await run("INSERT INTO model_end_run VALUES (?, ?, 'withdrawn', '', 0, ?)", model, NOW, NOW);
+  expect(await isKept()).toBe(true);
+  await run('UPDATE model_end_run SET done = 1 WHERE model_id = ?', model);
+  expect(await isKept()).toBe(false);
+});
+
 it('deliveries go with their notice', async () => {
   await run(
     "INSERT INTO notice (id, account_id, at_ms, kind, facts) VALUES ('note_1', ?, 1, 'balance.low', '{}')",

@@ -157,7 +157,7 @@ export const legalEn: LegalTexts = {
         why: 'They open nothing any more.',
       },
       notice: {
-        what: 'Notices, where they were sent, and removed webhooks, from the notice or removal',
+        what: 'Notices, where they were sent, and removed webhooks, from the notice or removal; of a model’s end, from that end',
         why: 'You can see whether an alert arrived.',
       },
       payment_event: {

@@ -157,7 +157,7 @@ export const legalFr: LegalTexts = {
         why: 'Ils n’ouvrent plus rien.',
       },
       notice: {
-        what: 'Notifications, leurs destinations et webhooks retirés, depuis la notification ou le retrait',
+        what: 'Notifications, leurs destinations et webhooks retirés, depuis la notification ou le retrait ; pour la fin d’un modèle, depuis cette fin',
         why: 'Vous pouvez voir si une alerte est arrivée.',
       },
       payment_event: {

@@ -66,7 +66,7 @@ pricingPage.get('/', async (c) => {
     <>
       <h1 class="mb-2">{t.pricing.title}</h1>
       <p class="mb-10 max-w-2xl">{t.pricing.lead}</p>
-      <Prices c={c} catalogue={catalogue} others={others} nowMs={nowMs} />
+      <Prices c={c} catalogue={models} others={others} nowMs={nowMs} />
       <section aria-labelledby="calculator" class="mt-14">
         <h2 id="calculator" class="mb-1">
           {t.pricing.calculator}
