@@ -149,7 +149,9 @@ export class EngineRun {
     const { engine, watch } = this.#context;
     const modelPath = watch.info.model_path;
     this.#reader.goOn();
-    const max_tokens = request.max_tokens - this.#usage.completion_tokens;
+    const made = this.#usage.completion_tokens;
+    const max_tokens = request.max_tokens - made;
+    const min_tokens = Math.max(0, (request.min_tokens ?? 0) - made) || undefined;
     // The thought has used up the answer's tokens, too, and no engine takes a request for none.
     if (max_tokens <= 0) return this.#cut();
     const promptIds = wanted.promptIds ?? (await tokenizePrompt(engine, request, modelPath));
@@ -164,7 +166,10 @@ export class EngineRun {
     const refused = await this.#enterQueue();
     if (refused !== null) return refused;
     const next = { format: wanted.format, promptIds: [...promptIds, ...textIds], engineBudget: null };
-    const result = await this.#run({ request: { ...request, max_tokens }, wanted: next, budget: null }, rid);
+    const result = await this.#run(
+      { request: { ...request, max_tokens, min_tokens }, wanted: next, budget: null },
+      rid,
+    );
     return result.kind === 'thought_closed' ? this.#failed('engine_failed', '') : result;
   }
 

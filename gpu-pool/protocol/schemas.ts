@@ -83,6 +83,9 @@ export const ChatMessage = z.discriminatedUnion('role', [
 ]);
 export type ChatMessage = z.infer<typeof ChatMessage>;
 
+/** OpenAI's documentation names no bound; its own examples have a handful, and lists of banned words a few hundred. */
+const LOGIT_BIASES_MAX = 1_024;
+
 const Tool = z.object({
   type: z.literal('function'),
   function: z.object({
@@ -93,6 +96,14 @@ const Tool = z.object({
     strict: z.boolean().nullish(),
   }),
 });
+
+/** No vocabulary has ten million tokens. The engine makes a row of the whole vocabulary of it, however few it names. */
+export const LogitBias = z
+  .record(z.string().regex(/^\d{1,7}$/, 'must have token ids as names'), z.number().min(-100).max(100))
+  .refine(
+    (bias) => Object.keys(bias).length <= LOGIT_BIASES_MAX,
+    `must have at most ${LOGIT_BIASES_MAX} token ids`,
+  );
 
 /**
  * Body of `POST /v1/generate`. It is an allow-list: zod strips every other field on both sides, so no other field reaches
@@ -111,6 +122,10 @@ export const GenerateRequest = z.object({
   top_k: z.int().min(1).optional(),
   min_p: z.number().min(0).max(1).optional(),
   repetition_penalty: z.number().gt(0).max(2).optional(),
+  /** By token id of the model's own vocabulary, what is added to the token's logit before each token is drawn. */
+  logit_bias: LogitBias.optional(),
+  /** The fewest tokens of each choice, thought included; at most `max_tokens`. */
+  min_tokens: z.int().min(1).optional(),
   stop: z.array(z.string()).max(16).optional(),
   n: z.int().min(1).max(16).optional(),
   seed: z.int().optional(),

@@ -29,6 +29,8 @@ const SUPPORTED: Readonly<Record<string, (facts: Facts) => boolean>> = {
   top_k: always,
   min_p: always,
   repetition_penalty: always,
+  logit_bias: always,
+  min_tokens: always,
   frequency_penalty: always,
   presence_penalty: always,
   stop: always,

@@ -11,19 +11,21 @@ const MORE = '...';
 /** The longest name that is reported; the rest of a longer one is cut off. */
 const NAME_LENGTH_MAX = 64;
 
+export type Alike = readonly unknown[] | 'any' | 'none';
+
 export interface ReadFields {
   readonly schema: z.ZodType;
   /** Fields of the body that the schema checks and nothing acts upon. */
   readonly unused?: readonly string[];
   /**
    * Values that ask for what happens anyway, by the field's path: a request loses nothing with them, so they are not named.
-   * `any`: every value does. null, `[]` and `{}` ask for nothing in any field.
+   * `any`: every value does. null, `[]` and `{}` ask for nothing in any field but one of `none`, where only null does.
    */
-  readonly alike: Readonly<Record<string, readonly unknown[] | 'any'>>;
+  readonly alike: Readonly<Record<string, Alike>>;
 }
 
 /**
- * Makes the function that lists a body's unread fields: paths such as `logit_bias` or `messages[].audio`, each once, in
+ * Makes the function that lists a body's unread fields: paths such as `prediction` or `messages[].audio`, each once, in
  * printable ASCII without commas, so that they may be joined in a header; never values.
  */
 export function unreadFields({ schema, unused = [], alike }: ReadFields): (body: object) => string[] {
@@ -33,9 +35,8 @@ export function unreadFields({ schema, unused = [], alike }: ReadFields): (body:
     root ??= without(readsOf(schema, ''), unused);
     const names = new Set<string>();
     collect(root, body, (path, value) => {
-      const values = Object.hasOwn(alike, path) ? alike[path] : undefined;
-      const isAlike = values === 'any' || values?.includes(value);
-      if (names.size <= NAMES_MAX && !isAlike && !asksForNothing(value)) names.add(reportedName(path));
+      const values = (Object.hasOwn(alike, path) ? alike[path] : undefined) ?? [];
+      if (names.size <= NAMES_MAX && !isAlike(values, value)) names.add(reportedName(path));
     });
     return bounded(names);
   };
@@ -56,9 +57,17 @@ export function reportedName(path: string): string {
   return path.slice(0, NAME_LENGTH_MAX).replace(/[^\x21-\x2b\x2d-\x7e]/g, '?');
 }
 
+function isAlike(values: Alike, value: unknown): boolean {
+  if (value === null || values === 'any') return true;
+  return values !== 'none' && (asksForNothing(value) || values.some((one) => isSame(one, value)));
+}
+
+function isSame(one: unknown, value: unknown): boolean {
+  return one === value || (Array.isArray(one) && JSON.stringify(one) === JSON.stringify(value));
+}
+
 function asksForNothing(value: unknown): boolean {
-  if (value === null) return true;
-  return typeof value === 'object' && Object.keys(value as object).length === 0;
+  return isObject(value) && Object.keys(value).length === 0;
 }
 
 function collect(reads: Reads, value: object, found: (path: string, value: unknown) => void): void {

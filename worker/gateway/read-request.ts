@@ -39,7 +39,7 @@ export async function readRequest(
     return { ok: false, error: { reason: 'model_not_found', requested: request.model, available } };
   }
   if (hasEnded(model, terms.nowMs)) return { ok: false, error: modelEnded(model) };
-  const error = unsupportedBy(model, request) ?? toolChoiceError(request);
+  const error = unsupportedBy(model, request) ?? toolChoiceError(request) ?? minTokensError(model, request);
   if (error) return { ok: false, error };
   const steering = steered(request, model, terms);
   if (!steering.ok) return steering;
@@ -72,6 +72,24 @@ function unsupportedBy(model: Model, request: ChatRequest): ApiError | null {
   const param = logprobs ? 'logprobs' : 'top_logprobs';
   const message = `\`${param}\`: not available for ${model.id}, a reasoning model. Leave it out.`;
   return { reason: 'invalid_field', param, message };
+}
+
+/**
+ * A least number of tokens that cannot be kept. Until it is reached the engine lets no answer end, and behind a complete
+ * JSON text or call its grammar allows nothing but the end.
+ */
+function minTokensError(model: Model, { generate, maxTokens }: ChatRequest): ApiError | null {
+  const { min_tokens: min, response_format: format, tool_choice: choice } = generate;
+  if (min === undefined) return null;
+  const max = Math.min(maxTokens ?? model.outputTokensDefault, model.outputTokensMax);
+  const refuse = (message: string): ApiError => ({ reason: 'invalid_field', param: 'min_tokens', message });
+  if (min > max)
+    return refuse(
+      `\`min_tokens\` is ${min}, and the answer has at most ${max}. Send less, or a larger limit.`,
+    );
+  const isForced = choice === 'required' || typeof choice === 'object';
+  if (!isForced && (format === undefined || format.type === 'text')) return null;
+  return refuse('`min_tokens` cannot be kept in a JSON answer or a forced call. Leave out one of the two.');
 }
 
 /**

@@ -39,7 +39,7 @@ function fromCode(status: number): RequestError {
 
 /** The fields to check in a request that the engine refused, of those that it has: the end of a sentence, after a colon. */
 export function whatToCheck(request: GenerateRequest): string {
-  const { tools = [], response_format: format, messages } = request;
+  const { tools = [], response_format: format, messages, logit_bias: bias } = request;
   const checks = ['the prompt and max_tokens together fit the model’s context length'];
   // The edge has refused what SGLang 0.5.23 refuses; an older engine takes some schemas less.
   const held = [
@@ -47,6 +47,7 @@ export function whatToCheck(request: GenerateRequest): string {
     ...(format?.type === 'json_schema' ? ['the answer’s format'] : []),
   ];
   if (held.length > 0) checks.push(`the schemas of ${held.join(' and of ')} use plain keywords and patterns`);
+  if (bias !== undefined) checks.push('`logit_bias` has token ids of the model’s own vocabulary');
   if (messages !== undefined)
     checks.push('the messages come in an order that the model’s chat template takes');
   return `check that ${checks.join(', and that ')}.`;

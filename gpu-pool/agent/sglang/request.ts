@@ -54,6 +54,8 @@ export function toEngineRequest(
       top_k: request.top_k,
       min_p: request.min_p,
       repetition_penalty: request.repetition_penalty,
+      logit_bias: request.logit_bias,
+      min_tokens: minTokens(request),
       n: request.n,
       seed: request.seed,
       stream: true,
@@ -81,7 +83,14 @@ export function toPromptPass(
   { rid, modelPath, wanted }: { rid: string; modelPath: string; wanted: Wanted },
 ): EngineRequest {
   // SGLang takes 0 tokens for none given.
-  const short = { ...request, n: 1, max_tokens: 1, logprobs: undefined, top_logprobs: undefined };
+  const short = {
+    ...request,
+    n: 1,
+    max_tokens: 1,
+    min_tokens: undefined,
+    logprobs: undefined,
+    top_logprobs: undefined,
+  };
   const { body, ...rest } = toEngineRequest(short, {
     ...{ rid, modelPath },
     wanted: { ...wanted, engineBudget: null },
@@ -134,6 +143,11 @@ function tokenFields(
 /** In text completions `logprobs` is the number of alternatives beside the chosen token. */
 function textFields(request: GenerateRequest) {
   return { prompt: request.prompt, logprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined };
+}
+
+/** The engine refuses more than `max_tokens`, which context and claim may have lowered. */
+function minTokens({ min_tokens: min, max_tokens: max }: GenerateRequest): number | undefined {
+  return min === undefined ? undefined : Math.min(min, max);
 }
 
 /** The request's max_tokens as SGLang takes them: for each choice, while the claim covers all choices together. */

@@ -44,10 +44,10 @@ async function ask({ path, body, streamed }: { path: string; body: object; strea
 it.each(forms)(
   'a %s answer, %s, names fields without effect, once',
   async (_, __, { path, body, streamed }) => {
-    const given = { ...body, logit_bias: { 50256: -100 }, unheard_of: 1, user: 'u' };
+    const given = { ...body, web_search_options: {}, unheard_of: 1, user: 'u' };
     const { status, header, ignored } = await ask({ path, body: given, streamed });
     expect(status).toBe(200);
-    expect(ignored).toEqual([expect.arrayContaining(['logit_bias', 'unheard_of', 'user'])]);
+    expect(ignored).toEqual([expect.arrayContaining(['web_search_options', 'unheard_of', 'user'])]);
     expect(header?.split(', ')).toEqual(ignored[0]);
   },
 );
@@ -76,17 +76,27 @@ it('never shows a value', async () => {
 
 it('a line of a batch names them in its answer', async () => {
   await network().add(batchModel, () => stream(answer({ prompt: 10, content: ['Hi'] })));
-  const { id } = await create(customer, [line('a', { model: batchModel, messages, logit_bias: { 1: 1 } })]);
+  const { id } = await create(customer, [
+    line('a', { model: batchModel, messages, prediction: { type: 'content' } }),
+  ]);
   const batch = await until(customer, id, hasEnded);
   const [result] = await results(customer, batch.output_file_id);
-  expect(result).toMatchObject({ response: { body: { tollgate: { ignored: ['logit_bias'] } } } });
+  expect(result).toMatchObject({ response: { body: { tollgate: { ignored: ['prediction'] } } } });
 });
 
+const SAMPLERS = {
+  top_k: 40,
+  min_p: 0.05,
+  repetition_penalty: 1.1,
+  logit_bias: { 50256: -100, 7: 1.5 },
+  min_tokens: 3,
+};
+
 it.each([
-  ['chat', { top_k: 40, min_p: 0.05, repetition_penalty: 1.1 }],
-  ['completions', { top_k: 40, min_p: 0.05, repetition_penalty: 1.1 }],
-  ['responses', { top_k: 40, min_p: 0.05, repetition_penalty: 1.1 }],
-  ['messages', { top_k: 40, min_p: 0.05, repetition_penalty: 1.1 }],
+  ['chat', SAMPLERS],
+  ['completions', SAMPLERS],
+  ['responses', SAMPLERS],
+  ['messages', SAMPLERS],
 ])('the engine’s own samplers reach the node: %s', async (name, samplers) => {
   const dialect = DIALECTS[name]!;
   const answered = await ask({ ...dialect, body: { ...dialect.body, ...samplers }, streamed: false });
@@ -106,8 +116,44 @@ it.each([
   ['min_p', 1.1],
   ['repetition_penalty', 0],
   ['repetition_penalty', 2.1],
+  ['min_tokens', -1],
+  ['min_tokens', 1.5],
+  // The model's default is 8,192.
+  ['min_tokens', 8_193],
 ])('a %s of %d is refused', async (name, value) => {
   const body = JSON.stringify({ model: newModel(), messages, [name]: value });
   const response = await sendRaw(customer, { body });
   expect([response.status, response.error?.param]).toEqual([400, name]);
+});
+
+it.each([
+  [{ logit_bias: { 7: 101 } }, 'logit_bias.7'],
+  [{ logit_bias: { yes: 1 } }, 'logit_bias.yes'],
+  [{ logit_bias: Object.fromEntries(Array.from({ length: 1_025 }, (_, id) => [id, 1])) }, 'logit_bias'],
+  [{ min_tokens: 11, max_tokens: 10 }, 'min_tokens'],
+  [{ min_tokens: 5, response_format: { type: 'json_object' } }, 'min_tokens'],
+])('refused, naming the field: %j', async (fields, param) => {
+  const response = await sendRaw(customer, {
+    body: JSON.stringify({ model: newModel(), messages, ...fields }),
+  });
+  expect([response.status, response.error?.param]).toEqual([400, param]);
+});
+
+it.each<[object, string[]]>([
+  [{ service_tier: 'auto', store: false, modalities: ['text'], verbosity: 'medium', logit_bias: {} }, []],
+  [{ service_tier: 'flex' }, ['service_tier']],
+  [{ service_tier: 'priority' }, ['service_tier']],
+  [{ safety_identifier: 'a', prompt_cache_key: 'b' }, ['safety_identifier']],
+  [{ store: true, metadata: { a: 'b' }, verbosity: 'low' }, ['store', 'metadata', 'verbosity']],
+  [{ prediction: { type: 'content', content: 'x' } }, ['prediction']],
+  [{ modalities: ['text', 'audio'], audio: { voice: 'a', format: 'wav' } }, ['modalities', 'audio']],
+  [{ web_search_options: {} }, ['web_search_options']],
+  [{ web_search_options: null, min_tokens: null, logit_bias: null }, []],
+])('chat with %j names %j', async (fields, names) => {
+  const { status, ignored } = await ask({
+    ...DIALECTS.chat!,
+    body: { messages, ...fields },
+    streamed: false,
+  });
+  expect([status, ignored.flat()]).toEqual([200, names]);
 });

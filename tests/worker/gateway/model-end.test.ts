@@ -61,7 +61,7 @@ it('announces the end, and what was ignored, in the head of a replayed answer as
   for (const streamed of [true, false]) {
     const ask = () =>
       customer.ask(
-        { model: replayed, stream: streamed, logit_bias: { 1: 1 } },
+        { model: replayed, stream: streamed, prediction: { type: 'content' } },
         { headers: { 'idempotency-key': `${streamed}` } },
       );
     const first = await ask();

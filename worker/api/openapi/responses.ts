@@ -62,7 +62,7 @@ const Tollgate = z
       .optional()
       .meta({
         description: 'fields of the request that had no effect, also in the header `x-tollgate-ignored`',
-        example: ['logit_bias', 'messages[].audio'],
+        example: ['service_tier', 'messages[].audio'],
       }),
   })
   .optional();

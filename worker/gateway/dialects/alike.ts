@@ -1,3 +1,5 @@
+import type { Alike } from '../../domain/unread-fields.ts';
+
 /**
  * Values of fields that this API does not read, with which a request asks for what happens anyway. A request loses nothing
  * by them, so `tollgate.ignored` does not name them.
@@ -12,6 +14,10 @@ export const ALIKE = {
   parallel_tool_calls: [true],
   'tool_choice.disable_parallel_tool_use': [false],
   'stream_options.include_obfuscation': [false],
+  /** An answer is text. */
+  modalities: [['text']],
+  /** `{}` asks for a search with its defaults. */
+  web_search_options: 'none',
   verbosity: ['medium'],
   'text.verbosity': ['medium'],
   /** A prompt that does not fit is refused. */
@@ -50,4 +56,4 @@ export const ALIKE = {
   'messages[].tool_calls[].function.parsed_arguments': 'any',
   'input[].content[].parsed': 'any',
   'input[].parsed_arguments': 'any',
-} satisfies Record<string, readonly unknown[] | 'any'>;
+} satisfies Record<string, Alike>;

@@ -1,7 +1,7 @@
 /** Schemas that the dialects' bodies share: fields that mean the same everywhere, with their error messages. */
 import * as z from 'zod';
 import { schemaFault } from '../../../gpu-pool/protocol/json-schema/index.ts';
-import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
+import { type GenerateRequest, LogitBias } from '../../../gpu-pool/protocol/schemas.ts';
 import {
   repetitionFault,
   SCHEMA_BOUNDS,
@@ -41,17 +41,20 @@ export const SAMPLERS = {
   top_k: z.int().min(-1).max(1_000_000).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   repetition_penalty: z.number().gt(0).max(2).nullish(),
+  /** By token id of the model's own vocabulary. */
+  logit_bias: LogitBias.nullish(),
+  /** The fewest tokens of each choice; that it is at most `max_tokens` is checked once the model is known. */
+  min_tokens: z.int().min(0).max(65_536).nullish(),
 };
-export function samplers(
-  fields: {
-    [Name in keyof typeof SAMPLERS]?: number | null | undefined;
-  },
-): Pick<GenerateRequest, keyof typeof SAMPLERS> {
-  const { top_k, min_p, repetition_penalty } = fields;
+type Samplers = { [Name in keyof typeof SAMPLERS]?: z.infer<(typeof SAMPLERS)[Name]> };
+export function samplers(fields: Samplers): Pick<GenerateRequest, keyof typeof SAMPLERS> {
+  const { top_k, min_p, repetition_penalty, logit_bias, min_tokens } = fields;
   return {
     top_k: top_k && top_k > 0 ? top_k : undefined,
     min_p: min_p ?? undefined,
     repetition_penalty: repetition_penalty ?? undefined,
+    logit_bias: logit_bias && Object.keys(logit_bias).length > 0 ? logit_bias : undefined,
+    min_tokens: min_tokens || undefined,
   };
 }
 const STOPS = `at most ${STOPS_MAX} strings, each at most ${STOP_BYTES_MAX} bytes`;
