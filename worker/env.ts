@@ -8,6 +8,7 @@ import { type NanoUsd, nanoUsd } from './domain/money.ts';
 import type { PoolApi } from './domain/node.ts';
 import type { RateLimiterApi } from './domain/rate-limit.ts';
 import { retentionMs } from './domain/retention.ts';
+import type { ResponseStoreApi } from './domain/stored-response.ts';
 import type { Task } from './domain/task.ts';
 import type { WalletApi } from './domain/wallet.ts';
 import { LoggableError } from './lib/describe-error.ts';
@@ -26,6 +27,8 @@ export interface Env {
   readonly BATCH: ObjectNamespace<BatchApi>;
   /** One object per subject of a rate limit, by a keyed hash of the subject. */
   readonly RATE_LIMITER: ObjectNamespace<RateLimiterApi>;
+  /** Stored responses, one object per account, by account id. */
+  readonly RESPONSES: ObjectNamespace<ResponseStoreApi>;
   /** Content of customers' files. */
   readonly FILES: R2Bucket;
   /** Requests and ledger entries that have left D1. */

@@ -22,6 +22,7 @@ import { describeError } from './lib/describe-error.ts';
 export { Batch } from './batches/batch.ts';
 export { Pool } from './fleet/pool.ts';
 export { RateLimiter } from './rate-limits/rate-limiter.ts';
+export { ResponseStore } from './response-store/response-store.ts';
 export { Wallet } from './wallet/wallet.ts';
 
 // RegExpRouter matches in one regular expression. It throws for routes it cannot express, where Hono's default would

@@ -23,7 +23,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] extends object ? Mutable<T[K]
 const bundle: Bundle = await import('./index.js' as string);
 const none = () => ({ calls: {}, alarms: 0, rowsWritten: 0, rowsRead: 0, activeMs: 0 });
 const counts: Mutable<RawCounts> = {
-  objects: { Wallet: none(), Pool: none(), Batch: none(), RateLimiter: none() },
+  objects: { Wallet: none(), Pool: none(), Batch: none(), RateLimiter: none(), ResponseStore: none() },
   d1: { queries: 0, rowsRead: 0, rowsWritten: 0 },
   queued: 0,
   requests: {},
@@ -33,6 +33,7 @@ export const Wallet = counted('Wallet');
 export const Pool = counted('Pool');
 export const Batch = counted('Batch');
 export const RateLimiter = counted('RateLimiter');
+export const ResponseStore = counted('ResponseStore');
 
 export default {
   fetch(request: Request, env: Env, context: unknown) {

@@ -6,12 +6,14 @@ export const BINDINGS = {
   Pool: 'POOL',
   Batch: 'BATCH',
   RateLimiter: 'RATE_LIMITER',
+  ResponseStore: 'RESPONSES',
 } as const;
 export const OBJECTS = [
   'Wallet',
   'Pool',
   'Batch',
   'RateLimiter',
+  'ResponseStore',
 ] as const satisfies (keyof typeof BINDINGS)[];
 export type ObjectName = (typeof OBJECTS)[number];
 

@@ -16,10 +16,13 @@ const recorder = new ResponseRecorder({
 });
 let local: Local;
 let openai: OpenAI;
+let unrecorded: OpenAI;
 beforeAll(async () => {
   local = await startLocal();
   const { baseUrl, apiKey } = local.stack.dev;
   openai = new OpenAI({ baseURL: `${baseUrl}/v1`, apiKey, maxRetries: 0, fetch: recorder.fetch });
+  // what is not an answer is no part of the recorded shapes
+  unrecorded = new OpenAI({ baseURL: `${baseUrl}/v1`, apiKey, maxRetries: 0 });
 });
 afterAll(() => local.end());
 
@@ -119,17 +122,81 @@ describe('a response with tools', () => {
   });
 });
 
+describe('a stored response', () => {
+  it.each([false, true])(
+    'is continued by its id, with calls and their results, streamed: %s',
+    async (streams) => {
+      const ask = (over: OpenAI.Responses.ResponseCreateParams) => {
+        const request = { model: MODEL, tools: [WEATHER], ...over };
+        return streams
+          ? openai.responses.stream(request as never).finalResponse()
+          : openai.responses.create({ ...request, stream: false });
+      };
+      const first = await ask({ input: 'Weather? [tool] [[reasoning=5 answer=9 tools=2]]' });
+      expect(first).toMatchObject({ store: true, previous_response_id: null });
+      const output = first.output as OpenAI.Responses.ResponseOutputItem[];
+      const calls = output.filter(
+        (item) => item.type === 'function_call',
+      ) as OpenAI.Responses.ResponseFunctionToolCall[];
+      const input = calls.map(({ call_id }) => ({
+        type: 'function_call_output' as const,
+        call_id,
+        output: 'sunny',
+      }));
+      const second = await ask({ input, previous_response_id: first.id });
+      expect(second.previous_response_id).toBe(first.id);
+      expect(second.output_text).toMatch(/\w/);
+      expect(second.usage!.input_tokens).toBeGreaterThan(first.usage!.input_tokens);
+      // the prefix cache has the turn before
+      expect(second.usage!.input_tokens_details.cached_tokens).toBeGreaterThan(0);
+
+      expect((await openai.responses.retrieve(second.id)).output_text).toBe(second.output_text);
+      const items = [];
+      for await (const item of unrecorded.responses.inputItems.list(second.id, { order: 'asc', limit: 2 }))
+        items.push(item);
+      expect(items.map(({ type }) => type)).toEqual([
+        ...['message', ...first.output.map(({ type }) => type), ...calls.map(() => 'function_call_output')],
+      ]);
+      await unrecorded.responses.delete(first.id);
+      await expect(unrecorded.responses.retrieve(first.id)).rejects.toBeInstanceOf(OpenAI.NotFoundError);
+      const broken = await ask({ input: 'x', previous_response_id: second.id }).catch(
+        (error: unknown) => error,
+      );
+      expect(broken).toMatchObject({ status: 400, code: 'previous_response_not_found' });
+      await expect(unrecorded.responses.cancel(second.id)).rejects.toBeInstanceOf(OpenAI.BadRequestError);
+    },
+  );
+
+  it('gives its items to a request that refers to them', async () => {
+    const first = await openai.responses.create({ model: MODEL, input: 'One [[reasoning=5 answer=5]]' });
+    const references = first.output.map(({ id }) => ({ type: 'item_reference' as const, id: id! }));
+    const input = [
+      { role: 'user' as const, content: 'One [[reasoning=5 answer=5]]' },
+      ...references,
+      { role: 'user' as const, content: 'Two' },
+    ];
+    const second = await openai.responses.create({ model: MODEL, input, store: false });
+    expect(second).toMatchObject({ store: false });
+    expect(second.usage!.input_tokens).toBeGreaterThan(first.usage!.input_tokens);
+    const lost = openai.responses.create({
+      model: MODEL,
+      input: [{ type: 'item_reference', id: second.output[0]!.id! }],
+    });
+    await expect(lost).rejects.toBeInstanceOf(OpenAI.NotFoundError);
+  });
+});
+
 describe('an unsupported field is rejected by its name', () => {
   it.each([
     [{ previous_response_id: 'resp_1' }, 'previous_response_id'],
-    [{ store: true }, 'store'],
+    [{ conversation: 'conv_1' }, 'conversation'],
+    [{ prompt: { id: 'pmpt_1' } }, 'prompt'],
     [{ background: true }, 'background'],
     [{ tools: [{ type: 'web_search' }] }, 'tools[0].type'],
     [
       { input: [{ role: 'user', content: [{ type: 'input_image', image_url: 'x' }] }] },
       'input[0].content[0]',
     ],
-    [{ input: [{ type: 'item_reference', id: 'x' }] }, 'input[0]'],
     [{ input: [] }, 'input'],
     [{ max_output_tokens: 1.5 }, 'max_output_tokens'],
   ])('%j', async (over, param) => {

@@ -9,7 +9,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['worker/lib', 'worker/examples', 'gpu-pool/protocol'],
   ['worker/domain', 'worker/tokens'],
   ['worker/env.ts', 'worker/i18n', 'worker/db'],
-  ['worker/rate-limits', 'worker/archive'],
+  ['worker/rate-limits', 'worker/archive', 'worker/response-store'],
   ['worker/wallet', 'worker/http', 'worker/notifications'],
   ['worker/gateway', 'worker/billing', 'worker/identity'],
   ['worker/fleet', 'worker/batches'],

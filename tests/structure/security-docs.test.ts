@@ -105,7 +105,7 @@ it('rules.md states the bounds of input', () => {
   const rules = new Map(rowsOf('docs/security/rules.md').map(([input, rule]) => [input, rule]));
   expect(rules.get('body of a request to the API')).toContain(`${DEPTH_MAX} levels`);
   expect(rules.get('body of a request to the API')).toContain(
-    `${mib('worker/http/read-body.ts', 'BODY_BYTES_MAX')} MiB`,
+    `${mib('worker/domain/body-size.ts', 'BODY_BYTES_MAX')} MiB`,
   );
   expect(rules.get('name (person, account, key, endpoint)')).toContain(`1 to ${NAME_LENGTH_MAX} `);
   expect(rules.get('password')).toContain(

@@ -2,11 +2,13 @@
 import { Hono } from 'hono';
 import { dialects } from '../gateway/dialects/index.ts';
 import { generate } from '../gateway/generate.ts';
-import { ANY_KEY, ANY_PRINCIPAL, authorized, authorizedWithin } from '../http/access.ts';
+import type { openTurn as open } from '../gateway/stored-responses/open.ts';
+import { ANY_KEY, ANY_PRINCIPAL, authorized, authorizedWithin, CAN_INFER } from '../http/access.ts';
 import { lazyFrom } from '../http/lazy.ts';
 import type { Api } from '../http/response-headers.ts';
 import { getModel, listAnthropicModels, listModels } from './models.ts';
 
+const responses = lazyFrom(() => import('./responses.ts'));
 const balance = lazyFrom(() => import('./balance.ts'));
 const usage = lazyFrom(() => import('./usage.ts'));
 const key = lazyFrom(() => import('./key.ts'));
@@ -18,6 +20,10 @@ const batches = lazyFrom(() => import('./batches.ts'));
 // lazy, because its schemas describe every body in words, which no other request needs
 const openapi = lazyFrom(() => import('./openapi/document.ts'));
 
+// with the store of responses, which no other dialect has
+const openTurn: typeof open = async (...args) =>
+  (await import('../gateway/stored-responses/open.ts')).openTurn(...args);
+
 export const api = new Hono<Api>();
 
 // DeepSeek's clients leave out /v1, LangChain's DeepSeek client uses /beta
@@ -27,7 +33,19 @@ for (const path of ['/v1/chat/completions', '/chat/completions', '/beta/chat/com
 for (const path of ['/v1/completions', '/completions', '/beta/completions']) {
   api.post(path, generate(dialects.openaiCompletions));
 }
-api.post('/v1/responses', generate(dialects.openaiResponses));
+api.post('/v1/responses', generate(dialects.openaiResponses, openTurn));
+api.get('/v1/responses/:id', authorizedWithin('stored_key', ...CAN_INFER), responses('getResponse'));
+api.delete('/v1/responses/:id', authorizedWithin('stored_key', ...CAN_INFER), responses('deleteResponse'));
+api.get(
+  '/v1/responses/:id/input_items',
+  authorizedWithin('stored_key', ...CAN_INFER),
+  responses('getInputItems'),
+);
+api.post(
+  '/v1/responses/:id/cancel',
+  authorizedWithin('stored_key', ...CAN_INFER),
+  responses('cancelResponse'),
+);
 for (const path of ['/anthropic/v1/messages', '/v1/messages']) {
   api.post(path, generate(dialects.anthropicMessages));
 }

@@ -56,6 +56,11 @@ function digits(bits: number, count: number): string {
   return text;
 }
 
+/** So many random characters of five bits each, as a secret that is part of an id. */
+export function randomText(length: number): string {
+  return [...crypto.getRandomValues(new Uint8Array(length))].map((byte) => CROCKFORD[byte & 31]).join('');
+}
+
 /** Whether `text` has the shape of an id of that kind; it is checked before any look-up. */
 export function isId(prefix: IdPrefix, text: string): boolean {
   return text.length === prefix.length + 27 && new RegExp(`^${prefix}_[0-9a-hjkmnp-tv-z]{26}$`).test(text);

@@ -254,6 +254,24 @@ export const RATE_RULES = {
   },
   /** A token is stored nowhere: a server makes one for each visitor of a page. */
   token_key: { counts: 'client tokens', per: 'key', count: 600, windowMs: MINUTE_MS, whenDown: 'allow' },
+  /** Each reads up to a few megabytes; a program that goes through its conversations needs several a second. */
+  stored_key: {
+    counts: 'reads and deletions of stored responses',
+    per: 'key',
+    count: 600,
+    windowMs: MINUTE_MS,
+    whenDown: 'allow',
+  },
+  /** Counting is work for a node's engine, which tokenizes about a megabyte a second; agents count once a turn at most. */
+  count_key: { counts: 'token counts', per: 'key', count: 120, windowMs: MINUTE_MS, whenDown: 'allow' },
+  /** Keys are free, so an account with many has this limit over all of them. */
+  count_account: {
+    counts: 'token counts',
+    per: 'account',
+    count: 300,
+    windowMs: MINUTE_MS,
+    whenDown: 'allow',
+  },
   /** Usage reports and contents of files. */
   download_key: {
     counts: 'usage reports and file downloads',

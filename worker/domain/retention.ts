@@ -19,6 +19,8 @@ export const RETENTION_DAYS = {
   request_in_database: 90,
   /** Ended requests in a Wallet and answers to idempotent requests, from their end: clients retry within a day. */
   idempotent_answer: 1,
+  /** Responses that clients let us store, from their end: as long as OpenAI keeps them, which its clients rely on. */
+  stored_response: 30,
   /** Invitations, from their end by acceptance, revocation or time: long enough to answer "I never got one". */
   invitation: 30,
   /** Sessions and the hashes of e-mailed links and codes, from their expiry: they open nothing any more. */

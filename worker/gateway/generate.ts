@@ -4,7 +4,8 @@
  * way to meter and one way to notice a disconnect.
  */
 import type { Model } from '../db/catalogue.ts';
-import { config } from '../env.ts';
+import { joinNames } from '../domain/unread-fields.ts';
+import { config, type Env } from '../env.ts';
 import { CAN_INFER, identify } from '../http/access.ts';
 import { type ApiError, errorResponseWith } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
@@ -25,16 +26,24 @@ import type { IdempotentRun } from './idempotency/idempotent-run.ts';
 import { Deadlines } from './node/deadlines.ts';
 import { readRequest } from './read-request.ts';
 import { serve } from './serve.ts';
+import type { TurnRequest } from './stored-responses/open.ts';
+import type { OpenedTurn, Turn } from './stored-responses/turn.ts';
 import type { ClientChunk } from './stream/client-chunk.ts';
 import { clientStream } from './stream/client-stream.ts';
 import { ClientDisconnect } from './stream/disconnect.ts';
 import { withKeepAlive } from './stream/keep-alive.ts';
 
-/** The handler of the routes that speak a dialect. */
-export function generate(loadDialect: () => Promise<Dialect>) {
+/** Reads what a body refers to from the store of responses (stored-responses/open.ts). */
+type OpenTurn = (env: Env, request: TurnRequest) => Promise<OpenedTurn>;
+
+/**
+ * The handler of the routes that speak a dialect.
+ * @param openTurn null: the dialect's answers are not stored
+ */
+export function generate(loadDialect: () => Promise<Dialect>, openTurn: OpenTurn | null = null) {
   return async function generateIn(c: ApiContext): Promise<Response> {
     const dialect = await loadDialect();
-    const request = await readAuthorized(c, dialect);
+    const request = await readAuthorized(c, dialect, openTurn);
     if (!request.ok) return refuse(c, dialect, request.error);
     const { principal, dialectRequest, model, bytes } = request;
 
@@ -63,6 +72,8 @@ interface AuthorizedRequest {
   readonly bytes: Uint8Array;
   /** the time of admission */
   readonly nowMs: number;
+  /** null: the dialect stores no responses */
+  readonly turn: Turn | null;
 }
 
 /** A body that was read this quickly needs no second look at its key; isolates cache keys for seconds anyway (http/authenticate.ts). */
@@ -72,6 +83,7 @@ const SAME_MOMENT_MS = 100;
 async function readAuthorized(
   c: ApiContext,
   dialect: Dialect,
+  openTurn: OpenTurn | null,
 ): Promise<AuthorizedRequest | { ok: false; error: ApiError }> {
   const startedMs = Date.now();
   const caller = await identify(c, CAN_INFER, startedMs);
@@ -84,18 +96,30 @@ async function readAuthorized(
   if (!current.ok) return current;
   const { headers } = c.req.raw;
   const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
-  const read = await readRequest(c.env, dialect, {
-    ...{ body: body.body, headers, tariff: 'standard', nowMs, waitUntil },
+  const { principal } = current;
+  const opened = await openTurn?.(c.env, {
+    ...{ body: body.body, principal, requestId: c.get('requestId'), nowMs, waitUntil },
   });
-  if (!read.ok) return read;
-  return { ...read, principal: current.principal, bytes: body.bytes, nowMs };
+  if (opened?.ok === false) return opened;
+  const read = await readRequest(c.env, dialect, {
+    ...{ body: opened?.body ?? body.body, headers, tariff: 'standard', nowMs, waitUntil },
+  });
+  const turn = opened?.turn ?? null;
+  if (!read.ok) return turn === null ? read : { ok: false, error: turn.ownError(read.error) };
+  const { dialectRequest } = read;
+  const ignored = joinNames(dialectRequest.request.ignored, turn?.ignored ?? []);
+  const request = { ...dialectRequest.request, ignored };
+  return {
+    ...{ ...read, principal, bytes: body.bytes, nowMs, turn },
+    dialectRequest: { ...dialectRequest, request },
+  };
 }
 
 /** Steps 3 to 7, and the response: an error has its own status as long as nothing of an answer has left. */
 async function respond(
   c: ApiContext,
   dialect: Dialect,
-  { principal, dialectRequest, model, nowMs }: AuthorizedRequest,
+  { principal, dialectRequest, model, nowMs, turn }: AuthorizedRequest,
   run: IdempotentRun,
 ): Promise<Response> {
   const { env } = c;
@@ -112,7 +136,7 @@ async function respond(
     const deadlines = new Deadlines();
     const { ignored } = dialectRequest.request;
     const { id: modelId, revision } = model;
-    const head: AnswerHead = { requestId, createdAtMs: nowMs, modelId, revision, ignored };
+    const head: AnswerHead = { requestId, createdAtMs: nowMs, modelId, revision, ignored, turn: turn?.head };
     const events = dialectRequest.request.stream ? dialectRequest.events(head) : null;
     const served = await serve(env, {
       ...{ principal, dialectRequest, head, events, model, nowMs, disconnect, deadlines, waitUntil },
@@ -125,7 +149,8 @@ async function respond(
 
     // Listening to the runtime costs as much CPU as answering from an idle node, so it begins only when the client waits.
     const listen = () => disconnect.follow(c.req.raw.signal);
-    const chunks = withKeepAlive(run.record(served.chunks), deadlines.newDeadline(), listen);
+    const recorded = run.record(turn === null ? served.chunks : turn.record(served.chunks));
+    const chunks = withKeepAlive(recorded, deadlines.newDeadline(), listen);
     const first = (await chunks.next()).value!;
     if (first.kind === 'error') return await refuseAndAbandon(first.error);
     const headers = {

@@ -16,7 +16,12 @@ export const ANY_PRINCIPAL = ['inference', 'management', 'token'] as const;
 
 /** The rules that count every write, unless the route names others. */
 const WRITE_RULES = ['change_key', 'change_key_day', 'change_account'] as const;
-type CallRule = (typeof WRITE_RULES)[number] | 'token_key' | 'download_key';
+export const COUNT_RULES = ['count_key', 'count_account'] as const;
+type CallRule =
+  | (typeof WRITE_RULES | typeof COUNT_RULES)[number]
+  | 'token_key'
+  | 'download_key'
+  | 'stored_key';
 
 /**
  * Middleware that rejects every other kind of principal, and writes beyond their rate limit. The route behind it can rely

@@ -30,6 +30,10 @@ export type ApiError =
   /** `successor` is recommended in its place; null: none is. */
   | { reason: 'model_ended'; model: string; endedAtMs: number; successor: string | null }
   | { reason: 'request_not_found' }
+  /** `id` is what the client sent, unchecked, or that of a response before it. */
+  | { reason: 'previous_response_not_found'; id: string }
+  | { reason: 'item_not_found'; id: string }
+  | { reason: 'response_not_found'; id: string }
   | { reason: 'route_not_found' }
   /** `allowed`: the methods of the path. */
   | { reason: 'method_not_allowed'; allowed: readonly string[] }
@@ -78,6 +82,12 @@ const WIRE = {
   model_not_found: { status: 404, type: 'invalid_request_error', code: 'model_not_found' },
   model_ended: { status: 404, type: 'invalid_request_error', code: 'model_ended' },
   request_not_found: { status: 404, type: 'invalid_request_error', code: 'request_not_found' },
+  // OpenAI's status and code, which its clients match
+  previous_response_not_found: {
+    ...{ status: 400, type: 'invalid_request_error', code: 'previous_response_not_found' },
+  },
+  item_not_found: { status: 404, type: 'invalid_request_error', code: 'item_not_found' },
+  response_not_found: { status: 404, type: 'invalid_request_error', code: 'response_not_found' },
   route_not_found: { status: 404, type: 'invalid_request_error', code: 'route_not_found' },
   method_not_allowed: { status: 405, type: 'invalid_request_error', code: 'method_not_allowed' },
   key_not_found: { status: 404, type: 'invalid_request_error', code: 'key_not_found' },
@@ -119,14 +129,17 @@ export interface ErrorEnvelope {
 
 export function envelope(error: ApiError, origin: string): ErrorEnvelope {
   const { type, code } = WIRE[error.reason];
-  const param =
-    'param' in error
-      ? error.param
-      : error.reason === 'model_not_found' || error.reason === 'model_ended'
-        ? 'model'
-        : null;
+  const param = 'param' in error ? error.param : (PARAMS[error.reason] ?? null);
   return { error: { message: messageFor(error, origin), type, param, code } };
 }
+
+/** The field that an error is about, where it is always the same one. */
+const PARAMS: Partial<Record<ApiError['reason'], string>> = {
+  model_not_found: 'model',
+  model_ended: 'model',
+  previous_response_not_found: 'previous_response_id',
+  item_not_found: 'input',
+};
 
 /** An error in OpenAI's envelope. @param origin where links in the message point, without a trailing slash */
 export function errorResponse(error: ApiError, origin: string): Response {
@@ -230,6 +243,10 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
     `${model} ended on ${new Date(endedAtMs).toISOString()} and is answered by no other model. ${successor === null ? `Choose another: ${origin}/pricing.` : `Use ${successor} in its place.`}`,
   request_not_found: () =>
     'Request not found in this account. Request ids are in the `x-request-id` header of every response.',
+  previous_response_not_found: ({ id }) => `Previous response with id '${shownId(id)}' not found.`,
+  item_not_found: ({ id }) =>
+    `Item with id '${shownId(id)}' not found. Items are not persisted when \`store\` is set to false. Try again with \`store\` set to true, or remove this item from your input.`,
+  response_not_found: ({ id }) => `Response with id '${shownId(id)}' not found.`,
   route_not_found: (_, origin) => `Route not found. The API is described at ${origin}/docs.`,
   method_not_allowed: ({ allowed }, origin) =>
     `This path does not take this method. It takes ${allowed.join(', ')}. The API is described at ${origin}/docs.`,
@@ -318,4 +335,9 @@ function resetSentence({ resetAtMs }: { resetAtMs: number | null }): string {
   return resetAtMs === null
     ? 'The cap does not reset.'
     : `The cap resets at ${new Date(resetAtMs).toISOString()}.`;
+}
+
+/** An id that a client sent, as far as it looks like one. */
+function shownId(id: string): string {
+  return /^[\w-]{1,80}$/.test(id) ? id : '…';
 }

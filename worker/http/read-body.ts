@@ -1,10 +1,8 @@
 /** Step 2 of a request: reading the body. Its size is bounded before it is parsed, and it is parsed once. */
+import { BODY_BYTES_MAX } from '../domain/body-size.ts';
 import { concatBytes } from '../domain/bytes.ts';
 import { DEPTH_MAX, depthOf } from '../domain/json-depth.ts';
 import type { ApiError } from './api-error.ts';
-
-/** 4 MiB holds the text of a full context several times over. */
-export const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Matches `application/json` and `application/…+json`, with no charset other than UTF-8, which is the default. */
 const JSON_UTF8 = /^application\/([\w.-]+\+)?json\s*(;(?!.*charset=(?!"?utf-8)).*)?$/i;

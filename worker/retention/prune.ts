@@ -4,10 +4,11 @@
  */
 import { deleteParts } from '../batches/file-parts.ts';
 import { database } from '../db/client.ts';
-import { closedAccountsToErase, eraseAccount } from '../db/erase-account.ts';
+import { closedAccountsToErase } from '../db/erase-account.ts';
 import { applyRule, RETENTION_RULES, takeExpiredFiles } from '../db/retention.ts';
 import { retentionMs } from '../domain/retention.ts';
 import type { Env } from '../env.ts';
+import { eraseClosedAccount } from '../identity/erase-account.ts';
 import { noteEarlierTrials } from '../identity/trial.ts';
 import { describeError } from '../lib/describe-error.ts';
 
@@ -25,7 +26,7 @@ export async function prune(env: Env, nowMs: number): Promise<void> {
   await attempt('trial_grant', () => noteEarlierTrials(env, nowMs));
   await attempt('closed_account', async () => {
     for (const accountId of await closedAccountsToErase(db, ACCOUNTS_A_RUN))
-      await eraseAccount(db, accountId);
+      await eraseClosedAccount(env, accountId);
   });
 }
 

@@ -1,6 +1,6 @@
 /** Requests that are invalid before any field is read: wrong encodings, wrong routes and hidden content. */
 import { describe, expect, it } from 'vitest';
-import { BODY_BYTES_MAX } from '../../../worker/http/read-body.ts';
+import { BODY_BYTES_MAX } from '../../../worker/domain/body-size.ts';
 import { answer, freshNetwork, stream } from '../fake-node.ts';
 import { errorFaults, type RawRequest, sendRaw } from '../raw-request.ts';
 import { Customer, newModel } from './client.ts';

@@ -12,6 +12,7 @@ import { inferencePaths } from './inference-paths.ts';
 import { keyPaths } from './key-paths.ts';
 import { modelPaths } from './model-paths.ts';
 import { operation } from './operation.ts';
+import { responsePaths } from './response-paths.ts';
 import { TAGS } from './shared.ts';
 
 const healthPaths: ZodOpenApiPathsObject = {
@@ -51,6 +52,7 @@ export function openApiDocument(origin: string, modelId: string) {
     },
     paths: {
       ...inference,
+      ...responsePaths,
       ...modelPaths,
       ...accountPaths,
       ...keyPaths(modelId),

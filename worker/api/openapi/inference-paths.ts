@@ -64,7 +64,7 @@ export function inferencePaths(origin: string, modelId: string): ZodOpenApiPaths
         tag: TAGS.answers,
         summary: 'Response',
         description:
-          'Compatible with OpenAI’s Responses, but stateless: send the whole conversation in `input`. Reasoning is returned as items.' +
+          'Compatible with OpenAI’s Responses. Reasoning is returned as items. Unless `store` is false, the response is kept for 30 days, encrypted under a key made of its id: name it in `previous_response_id`, or its items as `{"type": "item_reference", "id": …}` in `input`, and only what is new needs to be sent. What is brought in that way counts as prompt.' +
           ` ${REASONING} ${IGNORED} ${PARTS} ${LIMITS} ${CONTROL_TOKENS}`,
         body: ResponsesBody,
         bodyExample: { model: modelId, input: QUESTION },

@@ -129,6 +129,20 @@ export const ResponseObject = z
   })
   .meta({ id: 'Response' });
 
+export const DeletedResponse = z
+  .object({ id: z.string(), object: z.literal('response'), deleted: z.literal(true) })
+  .meta({ id: 'DeletedResponse' });
+
+export const ItemList = z
+  .object({
+    object: z.literal('list'),
+    data: z.array(z.looseObject({ type: z.string(), id: z.string() })),
+    first_id: z.string().nullable(),
+    last_id: z.string().nullable(),
+    has_more: z.boolean(),
+  })
+  .meta({ id: 'ItemList' });
+
 export const Message = z
   .looseObject({
     id: z.string(),

@@ -4,6 +4,7 @@ import type { ErrorStatus } from './operation.ts';
 
 export const TAGS = {
   answers: 'Answers',
+  stored: 'Stored responses',
   models: 'Models',
   account: 'Account',
   keys: 'Keys and tokens',

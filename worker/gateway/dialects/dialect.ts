@@ -8,6 +8,7 @@ import type { NanoUsd } from '../../domain/money.ts';
 import type { Usage } from '../../domain/usage.ts';
 import { type ApiError, type ErrorEnvelope, envelope } from '../../http/api-error.ts';
 import type { ChatRequest, ModelRequest } from './chat-request.ts';
+import type { TurnHead } from './turn-head.ts';
 
 export interface Dialect {
   /** Reads a request body. Unknown fields are never forwarded; `request.ignored` names them. */
@@ -61,6 +62,8 @@ export interface AnswerHead {
   readonly revision: string;
   /** Names of the request's fields that had no effect. */
   readonly ignored: readonly string[];
+  /** The turn of a stored conversation; absent: nothing is stored, nor has been. */
+  readonly turn?: TurnHead | undefined;
 }
 
 /** How an answer ended. */

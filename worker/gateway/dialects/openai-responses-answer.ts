@@ -14,6 +14,7 @@ import {
 } from './dialect.ts';
 import type { ResponsesFields } from './openai-responses-request.ts';
 import { SEALED_THOUGHT, sealedThought } from './sealed-thought.ts';
+import { idSuffix } from './turn-head.ts';
 
 type Status = 'in_progress' | 'completed' | 'incomplete';
 
@@ -233,6 +234,7 @@ export class ResponseEvents implements AnswerEvents {
       items: this.#output.items,
       reason,
     });
+    this.#head.turn?.finished(response);
     this.#event(reason ? 'response.incomplete' : 'response.completed', { response });
     return this.#takeText();
   }
@@ -291,7 +293,10 @@ export class WholeResponse implements WholeAnswer {
   end(end: AnswerEnd): object {
     const reason = incompleteReason(this.#finish, end);
     this.#output.close(reason ? 'incomplete' : 'completed');
-    return finishedResponse(this.#head, this.#fields, { ...end, items: this.#output.items, reason });
+    const { items } = this.#output;
+    const response = finishedResponse(this.#head, this.#fields, { ...end, items, reason });
+    this.#head.turn?.finished(response);
+    return response;
   }
 }
 
@@ -302,8 +307,8 @@ function reasoningOptions({ reasoning, include }: ResponsesFields): ReasoningOpt
   };
 }
 
-function suffixOf({ requestId }: AnswerHead): string {
-  return requestId.slice(requestId.indexOf('_') + 1);
+function suffixOf({ requestId, turn }: AnswerHead): string {
+  return idSuffix(requestId, turn?.secret ?? null);
 }
 
 function incompleteReason(finish: string | null, { ranOut }: AnswerEnd) {
@@ -353,9 +358,9 @@ function responseOf(
     model: head.modelId,
     output,
     parallel_tool_calls: fields.parallel_tool_calls ?? true,
-    previous_response_id: null,
+    previous_response_id: head.turn?.previousResponseId ?? null,
     reasoning: { effort: fields.reasoning?.effort ?? null, summary: fields.reasoning?.summary ?? null },
-    store: false,
+    store: (head.turn?.secret ?? null) !== null,
     temperature: fields.temperature ?? null,
     text: { format: fields.text?.format ?? { type: 'text' } },
     tool_choice: fields.tool_choice ?? 'auto',

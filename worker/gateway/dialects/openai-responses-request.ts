@@ -1,4 +1,4 @@
-/** The request body of OpenAI's Responses API: items instead of messages. Nothing is stored between calls. */
+/** The request body of OpenAI's Responses API: items instead of messages. What it refers to stands in `input` already. */
 import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
 import { joinNames, unreadFields } from '../../domain/unread-fields.ts';
@@ -111,9 +111,8 @@ const Format = z.discriminatedUnion('type', [
 /** `auto`, `concise` or `detailed`. */
 const SummaryKind = z.string().max(32);
 
-/** A field that refers to stored state. `instead` tells the client what to send instead. */
-const stateless = (instead: string) =>
-  z.null({ error: `is not supported: this API is stateless. ${instead}` }).optional();
+/** A field that refers to state which is not kept here. `instead` tells the client what to send instead. */
+const unsupported = (instead: string) => z.null({ error: `is not supported. ${instead}` }).optional();
 
 export const ResponsesBody = z.object({
   model: ModelName,
@@ -145,13 +144,15 @@ export const ResponsesBody = z.object({
   metadata: Metadata.nullish(),
   prompt_cache_key: SessionKey.nullish(),
   user: z.string().nullish(),
-  store: z.literal(false, { error: 'must be absent or false: this API stores no responses' }).nullish(),
+  /** Read by stored-responses/open.ts: absent is true. */
+  store: z.boolean().nullish(),
   background: z
     .literal(false, { error: 'must be absent or false: use /v1/batches for background work' })
     .nullish(),
-  previous_response_id: stateless('Send the whole conversation in `input`'),
-  conversation: stateless('Send the whole conversation in `input`'),
-  prompt: stateless('Send the text itself in `input`'),
+  /** Read by stored-responses/open.ts, which takes it out of the body. */
+  previous_response_id: z.string().nullish(),
+  conversation: unsupported('Name the last response in `previous_response_id`, or send all items in `input`'),
+  prompt: unsupported('Send the text itself in `input`'),
 });
 export type ResponsesFields = z.infer<typeof ResponsesBody>;
 
@@ -161,6 +162,13 @@ const ignoredOf = unreadFields({
   alike: ALIKE,
 });
 
+/** Lines of a batch run in any order and are stored nowhere but in its output. */
+const NOT_IN_BATCHES: ApiError = {
+  reason: 'invalid_field',
+  param: 'previous_response_id',
+  message: '`previous_response_id` is not supported in batches. Send the whole conversation in `input`.',
+};
+
 type ReadResponsesRequest =
   | { ok: true; request: ChatRequest; fields: ResponsesFields }
   | { ok: false; error: ApiError };
@@ -169,6 +177,7 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
   const parsed = readFields(ResponsesBody, body, headers);
   if (!parsed.ok) return parsed;
   const { fields, session } = parsed;
+  if (fields.previous_response_id) return { ok: false, error: NOT_IN_BATCHES };
   const steered = readReasoning(fields);
   if (!steered.ok) return steered;
   const messages = toMessages(fields);

@@ -1,4 +1,4 @@
-/** The dialect of OpenAI's Responses API, without its stored state. */
+/** The dialect of OpenAI's Responses API. */
 import type { Dialect } from './dialect.ts';
 import { responsesWords } from './error-words.ts';
 import { ResponseEvents, WholeResponse } from './openai-responses-answer.ts';

@@ -19,8 +19,8 @@ export const legalEn: LegalTexts = {
       {
         title: 'Prompts and answers',
         paragraphs: [
-          'Prompts and answers are never stored or logged, and never used for training. They pass through memory on the way to a model and back.',
-          'There are two exceptions, both for you alone: the files of your batches, and answers to requests with an Idempotency-Key, which are encrypted so that only a request with the same key can open them.',
+          'Prompts and answers are never logged, never used for training, and not stored in a form that this service could read. They pass through memory on the way to a model and back.',
+          'What is stored is for you alone: the files of your batches; answers to requests with an Idempotency-Key, which are encrypted so that only a request with the same key can open them; and responses of the Responses API, as OpenAI’s API stores them, unless the request says `store: false`. Those are encrypted under a key made of their id, which only you have; you can delete each at any time.',
         ],
       },
       {
@@ -59,7 +59,7 @@ export const legalEn: LegalTexts = {
         title: 'Your rights',
         paragraphs: [
           'You may see, correct, export and delete your data. In the settings you change your name and download all data of an account; an owner can close the account there.',
-          'Closing an account deletes at once: its name and those of its keys, invited addresses, webhook addresses and their secrets, notices, billing details, files, and the details of its audit log. Members who belong to no other account are deleted, too. The table below says what stays.',
+          'Closing an account deletes at once: its name and those of its keys, invited addresses, webhook addresses and their secrets, notices, billing details, files, stored responses, and the details of its audit log. Members who belong to no other account are deleted, too. The table below says what stays.',
           'You may object to processing, and complain to the data protection authority where you live.',
         ],
       },
@@ -147,6 +147,10 @@ export const legalEn: LegalTexts = {
       idempotent_answer: {
         what: 'Encrypted answers to requests with an Idempotency-Key, from the answer',
         why: 'A program that lost the answer can fetch it again.',
+      },
+      stored_response: {
+        what: 'Encrypted responses of the Responses API with their input, unless the request says store: false, from the answer',
+        why: 'The next request of a conversation can name the last response instead of repeating it.',
       },
       invitation: {
         what: 'Invitations and the invited address, from their expiry',

@@ -19,8 +19,8 @@ export const legalFr: LegalTexts = {
       {
         title: 'Prompts et réponses',
         paragraphs: [
-          'Les prompts et les réponses ne sont jamais enregistrés ni journalisés, et ne servent jamais à l’entraînement. Ils ne font que passer en mémoire, vers un modèle et retour.',
-          'Il y a deux exceptions, pour vous seul : les fichiers de vos lots, et les réponses aux requêtes munies d’une Idempotency-Key, chiffrées de sorte que seule une requête portant la même clé peut les ouvrir.',
+          'Les prompts et les réponses ne sont jamais journalisés, ne servent jamais à l’entraînement, et ne sont pas enregistrés sous une forme que ce service pourrait lire. Ils ne font que passer en mémoire, vers un modèle et retour.',
+          'Ce qui est enregistré l’est pour vous seul : les fichiers de vos lots ; les réponses aux requêtes munies d’une Idempotency-Key, chiffrées de sorte que seule une requête portant la même clé peut les ouvrir ; et les réponses de l’API Responses, comme l’API d’OpenAI les enregistre, sauf si la requête porte `store: false`. Celles-ci sont chiffrées sous une clé tirée de leur identifiant, que vous êtes seul à détenir ; vous pouvez supprimer chacune à tout moment.',
         ],
       },
       {
@@ -59,7 +59,7 @@ export const legalFr: LegalTexts = {
         title: 'Vos droits',
         paragraphs: [
           'Vous pouvez consulter, corriger, exporter et supprimer vos données. Dans les réglages, vous changez votre nom et téléchargez toutes les données d’un compte ; un propriétaire peut y fermer le compte.',
-          'La fermeture d’un compte supprime aussitôt : son nom et ceux de ses clés, les adresses invitées, les adresses des webhooks et leurs secrets, les notifications, les coordonnées de facturation, les fichiers et les détails de son journal d’audit. Les membres qui n’appartiennent à aucun autre compte sont supprimés eux aussi. Le tableau ci-dessous indique ce qui reste.',
+          'La fermeture d’un compte supprime aussitôt : son nom et ceux de ses clés, les adresses invitées, les adresses des webhooks et leurs secrets, les notifications, les coordonnées de facturation, les fichiers, les réponses enregistrées et les détails de son journal d’audit. Les membres qui n’appartiennent à aucun autre compte sont supprimés eux aussi. Le tableau ci-dessous indique ce qui reste.',
           'Vous pouvez vous opposer au traitement et saisir l’autorité de protection des données de votre pays.',
         ],
       },
@@ -147,6 +147,10 @@ export const legalFr: LegalTexts = {
       idempotent_answer: {
         what: 'Réponses chiffrées aux requêtes munies d’une Idempotency-Key, depuis la réponse',
         why: 'Un programme qui a perdu la réponse peut la redemander.',
+      },
+      stored_response: {
+        what: 'Réponses chiffrées de l’API Responses avec leur entrée, sauf si la requête porte store: false, depuis la réponse',
+        why: 'La requête suivante d’une conversation peut nommer la dernière réponse au lieu de la répéter.',
       },
       invitation: {
         what: 'Invitations et adresse invitée, depuis leur expiration',

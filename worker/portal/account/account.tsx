@@ -5,7 +5,7 @@ import { exportAccount } from '../../archive/export.ts';
 import { closeAccount, renameAccount } from '../../db/account-end.ts';
 import { addAudit } from '../../db/audit.ts';
 import { database } from '../../db/client.ts';
-import { eraseAccount } from '../../db/erase-account.ts';
+import { eraseClosedAccount } from '../../identity/erase-account.ts';
 import { type Proof, type ProofNeeded, proofNeeded, provePerson } from '../../identity/prove-person.ts';
 import { signOut } from '../../identity/session.ts';
 import { rememberTrial } from '../../identity/trial.ts';
@@ -90,7 +90,7 @@ accountPage.post('/close', async (c) => {
   await closeAccount(db, { accountId, nowMs: entry.atMs, entry });
   setCookies(c, await signOut(c.env, headers));
   clearBrowser(c);
-  await eraseAccount(db, accountId);
+  await eraseClosedAccount(c.env, accountId);
   return c.redirect('/account/closed', 303);
 });
 

@@ -1,0 +1,15 @@
+/** What an answer says of its turn in a stored conversation (worker/gateway/stored-responses). */
+
+export interface TurnHead {
+  /** The response that the request continues; null: none. */
+  readonly previousResponseId: string | null;
+  /** The secret part of the response's id; null: the response is not stored. */
+  readonly secret: string | null;
+  /** Takes the final response object, which is stored once the client has it. */
+  finished(response: object): void;
+}
+
+/** The part that all ids of a request's response have in common. @param secret null: it is not stored */
+export function idSuffix(requestId: string, secret: string | null): string {
+  return requestId.slice(requestId.indexOf('_') + 1) + (secret ?? '');
+}
