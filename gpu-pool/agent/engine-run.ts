@@ -63,7 +63,7 @@ export class EngineRun {
   #progressAtMs: number;
   #journaledAtMs: number;
   #engineEnded = false;
-  /** When the engine must have stopped, after a stop string has ended the last choice. */
+  /** When the engine must have stopped, after the agent has ended the last choice. */
   #stopByMs = Number.POSITIVE_INFINITY;
   /** Whether the request has places in the engine's queue. */
   #inQueue = false;
@@ -92,6 +92,7 @@ export class EngineRun {
       maxTokens: options.activeRequest.claims.max_tokens,
       json: wantsJson(options.request),
       stop: options.request.stop ?? [],
+      oneCall: options.request.parallel_tool_calls === false,
       newCallId: () => `call_${randomUUID().replaceAll('-', '').slice(0, 24)}`,
       onChoiceId: (choice, id) => options.activeRequest.nameChoice(choice, id),
       onAnomaly: (kind) => context.metrics.anomaly(kind),

@@ -138,6 +138,8 @@ export const GenerateRequest = z.object({
       z.object({ type: z.literal('function'), function: z.object({ name: z.string() }) }),
     ])
     .optional(),
+  /** False: each choice ends behind its first call. Older agents do not know it; the edge then drops further calls. */
+  parallel_tool_calls: z.literal(false).optional(),
   response_format: z.record(z.string(), z.unknown()).optional(),
   /** Variables of the chat template with their values, such as the one that switches thinking on. */
   template_variables: z.record(TemplateVariable, z.union([z.boolean(), z.string().max(32)])).optional(),

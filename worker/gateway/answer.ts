@@ -102,9 +102,12 @@ function shown({ dialectRequest }: AnswerContext, chunk: NodeChunk): NodeChunk {
   return dialectRequest.request.reasoning?.exclude ? withoutReasoning(chunk) : chunk;
 }
 
-function orderedCalls({ head: { requestId } }: AnswerContext): OrderedCalls {
+/** An agent ends an answer behind its only call; one that is too old for it sends further calls, which are dropped. */
+function orderedCalls({ head: { requestId }, dialectRequest }: AnswerContext): OrderedCalls {
+  const { parallel_tool_calls: parallel } = dialectRequest.request.generate;
+  const callsMax = parallel === false ? 1 : undefined;
   const suffix = requestId.slice(requestId.indexOf('_') + 1);
-  return new OrderedCalls((choice, call) => `call_${suffix}_${choice}_${call}`);
+  return new OrderedCalls((choice, call) => `call_${suffix}_${choice}_${call}`, callsMax);
 }
 
 /** Whether a retry under the same Idempotency-Key may be given this answer: not one that the client left halfway. */

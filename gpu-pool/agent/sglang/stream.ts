@@ -9,6 +9,7 @@ import { THINK_END } from '../parse/thought.ts';
 import type { RequestError } from '../request-error.ts';
 import { fromErrorEvent } from './engine-error.ts';
 import { JsonAnswer, type Part } from './json-answer.ts';
+import { OneCall } from './one-call.ts';
 import { RawAnswer } from './raw-answer.ts';
 import { StopStrings, type TextPiece } from './stop-strings.ts';
 import { type UsageAnomaly, UsageMeter } from './usage.ts';
@@ -70,6 +71,8 @@ export class StreamReader {
   readonly #answers: JsonAnswer[] | null;
   /** By choice, where the request has stop strings. */
   readonly #stops: StopStrings[];
+  /** By choice, where the answer ends behind its first call. */
+  readonly #oneCall: OneCall[];
   readonly #stopped: number[] = [];
   readonly #onChoiceId: (choice: number, id: string) => void;
   readonly #newCallId: () => string;
@@ -91,6 +94,8 @@ export class StreamReader {
     json: boolean;
     /** Texts that end the answer. */
     stop: readonly string[];
+    /** Whether each choice ends behind its first call. */
+    oneCall?: boolean;
     /** A new id for a call that the agent finds in raw text. */
     newCallId(): string;
     /** Called with the id under which the engine knows a choice. */
@@ -102,6 +107,7 @@ export class StreamReader {
     const each = Array.from({ length: options.choices });
     this.#answers = options.json ? each.map(() => new JsonAnswer()) : null;
     this.#stops = options.stop.length === 0 ? [] : each.map(() => new StopStrings(options.stop));
+    this.#oneCall = options.oneCall ? each.map(() => new OneCall()) : [];
     this.#onChoiceId = options.onChoiceId;
     this.#newCallId = options.newCallId;
     this.#usage = this.#meter.current();
@@ -190,7 +196,7 @@ export class StreamReader {
     return this.#abortedByEngine;
   }
 
-  /** The choices that a stop string has ended since the last call; the engine still generates them. */
+  /** The choices that the agent has ended since the last call, at a stop string or behind a call; the engine still generates them. */
   takeStopped(): number[] {
     return this.#stopped.splice(0);
   }
@@ -285,7 +291,13 @@ export class StreamReader {
     return [...this.#asJson(index, rest), ...(this.#answers?.[index]?.end(reason) ?? [])];
   }
 
-  /** Passes parts on up to a stop string, then the end of the choice where it has come. */
+  /** The part as far as a choice of one call has it. */
+  #upToOneCall(index: number, part: Part): { part: Part; ended: boolean } {
+    const oneCall = part.delta.tool_calls === undefined ? undefined : this.#oneCall[index];
+    return oneCall?.feed(part) ?? { part, ended: false };
+  }
+
+  /** Passes parts on up to a stop string, or to the end of an only call, then the end of the choice where it has come. */
   #pass(
     index: number,
     parts: Part[],
@@ -294,21 +306,26 @@ export class StreamReader {
     const stops = this.#stops[index];
     const all = end === null ? parts : [...parts, ...this.#rest(index, end.reason)];
     const choices: Choice[] = [];
-    for (const part of all) {
+    /** Ends the choice, which the engine may still generate. */
+    const stop = (ending: Pick<Choice, 'finish_reason' | 'stop_sequence'>): Choice[] => {
+      this.#finished.add(index);
+      this.#stopped.push(index);
+      return [...choices, { index, delta: {}, ...ending }];
+    };
+    for (const whole of all) {
+      const { part, ended } = this.#upToOneCall(index, whole);
       const { content } = part.delta;
       if (content === undefined || stops === undefined) {
         // Text that might have become a stop string comes before a call.
         const held = part.delta.tool_calls === undefined ? [] : (stops?.flush() ?? []);
-        choices.push(...held.map((piece) => toContent(index, piece)), toChoice(index, part));
+        choices.push(...held.map((piece) => toContent(index, piece)));
+        if (!isEmpty(part)) choices.push(toChoice(index, part));
+        if (ended) return stop({ finish_reason: 'tool_calls' });
         continue;
       }
       const { pieces, matched } = stops.feed({ text: content, logprobs: part.logprobs });
       choices.push(...pieces.map((piece) => toContent(index, piece)));
-      if (matched === null) continue;
-      this.#finished.add(index);
-      this.#stopped.push(index);
-      choices.push({ index, delta: {}, finish_reason: 'stop', stop_sequence: matched });
-      return choices;
+      if (matched !== null) return stop({ finish_reason: 'stop', stop_sequence: matched });
     }
     if (end === null) return choices;
     this.#finished.add(index);
@@ -322,6 +339,10 @@ export class StreamReader {
         : { index, delta: {}, finish_reason: end.reason, ...end.stopped },
     ];
   }
+}
+
+function isEmpty({ delta, logprobs }: Part): boolean {
+  return Object.keys(delta).length === 0 && logprobs === undefined;
 }
 
 function toChoice(index: number, { delta, logprobs }: Part): Choice {

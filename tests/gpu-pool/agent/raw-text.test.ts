@@ -32,6 +32,7 @@ interface Options {
   stop?: string[];
   finish?: string;
   choices?: number;
+  oneCall?: boolean;
   logprobs?: boolean;
   /** Whether the engine counts the text up to `</think>` as reasoning. */
   counted?: boolean;
@@ -46,6 +47,7 @@ function answerOf(parts: string[], options: Options = {}) {
     maxTokens: 100_000,
     json: options.json ?? false,
     stop: options.stop ?? [],
+    oneCall: options.oneCall ?? false,
     newCallId: () => {
       calls += 1;
       return `call_${calls}`;
@@ -268,6 +270,39 @@ describe('an answer in raw text', () => {
         ],
       },
     ]);
+  });
+});
+
+describe('an answer of one call', () => {
+  const text = `Hm.</think>Look.${CALLS('Köln', 'Bonn')} More.`;
+
+  it('ends behind it, however its text is cut, with what the engine goes on to generate counted', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(), { maxLength: 12 }), (cuts) => {
+        const parts = partsOf(text, cuts);
+        const { answers, reader } = answerOf(parts, { oneCall: true });
+        expect(answers[0]).toMatchObject({
+          content: 'Look.',
+          calls: [{ name: 'get_weather', arguments: '{"city": "Köln"}' }],
+          finish: ['tool_calls'],
+        });
+        expect([reader.complete, reader.takeStopped()]).toEqual([true, [0]]);
+        expect(reader.usage.completion_tokens).toBe(parts.length);
+      }),
+    );
+  });
+
+  it('ends each choice by itself', () => {
+    const { answers, reader } = answerOf([text], { oneCall: true, choices: 2 });
+    expect(answers.map(({ calls, finish }) => [calls.length, ...finish])).toEqual(
+      Array(2).fill([1, 'tool_calls']),
+    );
+    expect(reader.takeStopped()).toEqual([0, 1]);
+  });
+
+  it('without a call ends as any other', () => {
+    const { answers, reader } = answerOf(['Hm.</think>Hi.'], { oneCall: true });
+    expect([answers[0]!.finish, reader.takeStopped()]).toEqual([['stop'], []]);
   });
 });
 

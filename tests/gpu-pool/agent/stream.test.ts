@@ -9,7 +9,7 @@ import { event, sse, sseText, total, usage } from './scripted-engine.ts';
 
 function readAll(
   events: unknown[],
-  options: { choices?: number; maxTokens?: number; json?: boolean; stop?: string[] } = {},
+  options: { choices?: number; maxTokens?: number; json?: boolean; stop?: string[]; oneCall?: boolean } = {},
 ) {
   const anomalies: UsageAnomaly[] = [];
   const reader = new StreamReader({
@@ -305,6 +305,28 @@ describe('stop strings', () => {
     expect([textOf(chunks), textOf(chunks, 'content', 1)]).toEqual(['a', 'cd']);
     expect([reader.complete, reader.abortedByEngine]).toEqual([true, false]);
     expect(reader.usage.completion_tokens).toBe(4);
+  });
+});
+
+describe('an answer of one call, which the engine has taken apart,', () => {
+  const call = (index: number, id: string | null, name: string | null, args: string) =>
+    event({ toolCalls: [{ index, id, function: { name, arguments: args } }], usage: usage(1) });
+
+  it.each([
+    ['whose call is whole', [call(0, 'a', 'f', '{"x"'), call(0, null, null, ':1}')], '{"x":1}'],
+    ['whose call has no arguments', [call(0, 'a', 'f', '')], ''],
+    ['whose calls have one index', [call(0, 'a', 'f', '{"x"')], '{"x"'],
+  ])('%s, ends before another', (name, first, expected) => {
+    const second = call(name.includes('one index') ? 0 : 1, 'b', 'g', '{}');
+    const { chunks, reader } = readAll([...first, second, event({ finish: 'tool_calls' })], {
+      oneCall: true,
+    });
+    const choices = chunks.flatMap((chunk) => chunk.choices);
+    const calls = choices.flatMap(({ delta }) => delta.tool_calls ?? []);
+    expect(calls.map(({ id }) => id).filter(Boolean)).toEqual(['a']);
+    expect(calls.map(({ function: called }) => called.arguments ?? '').join('')).toBe(expected);
+    expect(choices.flatMap(({ finish_reason }) => finish_reason ?? [])).toEqual(['tool_calls']);
+    expect(reader.takeStopped()).toEqual([0]);
   });
 });
 

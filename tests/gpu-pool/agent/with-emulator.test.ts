@@ -157,6 +157,30 @@ describe('the agent in front of an emulated engine', () => {
     },
   );
 
+  it('stops the engine behind the only call of an answer, and counts what it generated', async () => {
+    const { edge, agent, engineLog } = await setUp(
+      { speed: 1, toolCallParser: 'deepseekv3' },
+      { abortGraceMs: 60_000 },
+    );
+    const jti = requestId();
+    const tool = { type: 'function', function: { name: 'get_weather', parameters: { type: 'object' } } };
+    const body = {
+      ...{ ...BODY, max_tokens: 2_000, tools: [tool], parallel_tool_calls: false },
+      messages: [{ role: 'user', content: '[tool] [[reasoning=20 tools=50]]' }],
+    };
+    const answer = await generate({ agent, edge }, { body, claims: { jti, max_tokens: 2_000 } });
+    const choices = answer.chunks.flatMap((chunk) => chunk.choices);
+    const calls = choices.flatMap(({ delta }) => delta.tool_calls ?? []);
+    expect(new Set(calls.map(({ index }) => index))).toEqual(new Set([0]));
+    expect(choices.at(-1)?.finish_reason).toBe('tool_calls');
+    const receipt = await until(() => edge.receipts.find(({ request_id }) => request_id === jti));
+    await until(() => engineLog().get(jti)?.finished);
+    expect(receipt).toMatchObject({ outcome: 'finished' });
+    expect(receipt.usage.completion_tokens).toBe(engineLog().get(jti)!.completionTokens);
+    // Fifty calls are more than a thousand tokens.
+    expect(receipt.usage.completion_tokens).toBeLessThan(1_000);
+  });
+
   it.each([
     { n: 1, after: 'a token of each choice' },
     { n: 3, after: 'a token of each choice' },

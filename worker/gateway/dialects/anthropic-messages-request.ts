@@ -74,6 +74,8 @@ const Message = z.discriminatedUnion(
   { error: 'must be a message with the role user or assistant' },
 );
 
+const OneAtATime = z.boolean().nullish();
+
 const Tool = z.object({
   type: z
     .literal('custom', { error: 'must be absent or "custom": server tools are not supported' })
@@ -104,8 +106,9 @@ export const MessagesBody = z.object({
   })).nullish(),
   tool_choice: z
     .discriminatedUnion('type', [
-      z.object({ type: z.enum(['auto', 'any', 'none']) }),
-      z.object({ type: z.literal('tool'), name: ToolName }),
+      z.object({ type: z.enum(['auto', 'any']), disable_parallel_tool_use: OneAtATime }),
+      z.object({ type: z.literal('none') }),
+      z.object({ type: z.literal('tool'), name: ToolName, disable_parallel_tool_use: OneAtATime }),
     ])
     .nullish(),
 });
@@ -139,6 +142,7 @@ export function readMessagesRequest(
     stop: fields.stop_sequences ?? undefined,
     tools,
     tool_choice: toToolChoice(fields.tool_choice),
+    parallel_tool_calls: isOneAtATime(fields.tool_choice) ? false : undefined,
   };
   return {
     ok: true,
@@ -211,4 +215,13 @@ function toToolChoice(choice: Fields['tool_choice']) {
   if (!choice) return undefined;
   if (choice.type === 'tool') return { type: 'function' as const, function: { name: choice.name } };
   return choice.type === 'any' ? 'required' : choice.type;
+}
+
+function isOneAtATime(choice: Fields['tool_choice']): boolean {
+  return (
+    choice !== null &&
+    choice !== undefined &&
+    choice.type !== 'none' &&
+    choice.disable_parallel_tool_use === true
+  );
 }

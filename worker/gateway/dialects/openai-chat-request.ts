@@ -112,6 +112,7 @@ export const ChatBody = z.object({
     at: ['function', 'parameters'],
   })).nullish(),
   tool_choice: ToolChoice.nullish(),
+  parallel_tool_calls: z.boolean().nullish(),
   response_format: z
     .discriminatedUnion('type', [
       z.object({ type: z.literal('text') }),
@@ -171,6 +172,7 @@ function samplingFields(
     top_logprobs: fields.top_logprobs ?? undefined,
     tools: fields.tools ?? undefined,
     tool_choice: fields.tool_choice ?? undefined,
+    parallel_tool_calls: fields.parallel_tool_calls === false ? false : undefined,
     response_format: fields.response_format ?? undefined,
   };
 }

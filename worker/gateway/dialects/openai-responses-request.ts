@@ -158,7 +158,7 @@ export type ResponsesFields = z.infer<typeof ResponsesBody>;
 
 const ignoredOf = unreadFields({
   schema: ResponsesBody,
-  unused: ['user', 'parallel_tool_calls'],
+  unused: ['user'],
   alike: ALIKE,
 });
 
@@ -193,6 +193,7 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
     ...samplers(fields),
     tools,
     tool_choice: toToolChoice(fields.tool_choice),
+    parallel_tool_calls: fields.parallel_tool_calls === false ? (false as const) : undefined,
     response_format: toResponseFormat(fields.text?.format),
   };
   return {

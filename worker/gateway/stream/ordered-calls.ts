@@ -12,13 +12,18 @@ type CallDelta = NonNullable<Choice['delta']['tool_calls']>[number];
 
 export class OrderedCalls {
   readonly #newId: (choice: number, call: number) => string;
+  readonly #callsMax: number;
   /** By index, the choices that have called a tool. */
   readonly #choices = new Map<number, ChoiceCalls>();
   #usage: NodeChunk['usage'] | null = null;
 
-  /** @param newId makes the id of a call that the engine gave none, or that of another call */
-  constructor(newId: (choice: number, call: number) => string) {
+  /**
+   * @param newId makes the id of a call that the engine gave none, or that of another call
+   * @param callsMax calls of each choice; further ones are dropped
+   */
+  constructor(newId: (choice: number, call: number) => string, callsMax = Number.POSITIVE_INFINITY) {
     this.#newId = newId;
+    this.#callsMax = callsMax;
   }
 
   /** The chunk with its calls in order. A chunk of an answer without calls is returned as it is. */
@@ -40,7 +45,7 @@ export class OrderedCalls {
     let calls = this.#choices.get(index);
     if (calls === undefined) {
       if (delta.tool_calls === undefined) return [choice];
-      calls = new ChoiceCalls(index, (call) => this.#newId(index, call));
+      calls = new ChoiceCalls(index, this.#callsMax, (call) => this.#newId(index, call));
       this.#choices.set(index, calls);
     }
     return calls.take(choice);
@@ -63,6 +68,7 @@ interface Call {
 /** The calls of one choice. */
 class ChoiceCalls {
   readonly #index: number;
+  readonly #callsMax: number;
   readonly #newId: (call: number) => string;
   readonly #byId = new Map<string, Call>();
   /** The call that an index was last used for. */
@@ -70,14 +76,16 @@ class ChoiceCalls {
   /** The call that was begun last. */
   #last: Call | null = null;
   readonly #usedIds = new Set<string>();
+  #named = 0;
   #opened = 0;
   /** The call that grows at the client. */
   #open: Call | null = null;
   /** Calls and text behind it. */
   #waiting: (Call | Choice)[] = [];
 
-  constructor(index: number, newId: (call: number) => string) {
+  constructor(index: number, callsMax: number, newId: (call: number) => string) {
     this.#index = index;
+    this.#callsMax = callsMax;
     this.#newId = newId;
   }
 
@@ -121,7 +129,8 @@ class ChoiceCalls {
     // A call without a name can be neither run nor begun at a client: it waits for its name.
     const isNamed = call.name === undefined && name !== undefined;
     call.name ??= name;
-    if (isNamed) this.#waiting.push(call);
+    if (isNamed && this.#named < this.#callsMax) this.#waiting.push(call);
+    if (isNamed) this.#named += 1;
     if (call === this.#open)
       return more === '' ? [] : [this.#delta({ function: { arguments: more } }), ...this.#drain()];
     call.held += more;
