@@ -52,6 +52,8 @@ const PAGES: readonly [name: string, who: Who, path: string, status?: number][] 
   ['mailbox', 'customer', '/mailbox'],
   ['start', 'customer', '/start'],
   ['keys', 'customer', '/keys'],
+  ['aliases', 'customer', '/aliases'],
+  ['aliases without any', 'operator', '/aliases'],
   ['usage', 'customer', '/usage'],
   ['usage without any', 'operator', '/usage'],
   ['billing', 'customer', '/billing'],

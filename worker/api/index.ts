@@ -13,6 +13,7 @@ const balance = lazyFrom(() => import('./balance.ts'));
 const usage = lazyFrom(() => import('./usage.ts'));
 const key = lazyFrom(() => import('./key.ts'));
 const keys = lazyFrom(() => import('./keys.ts'));
+const aliases = lazyFrom(() => import('./aliases.ts'));
 const tokens = lazyFrom(() => import('./tokens.ts'));
 const generations = lazyFrom(() => import('./generations.ts'));
 const files = lazyFrom(() => import('./files.ts'));
@@ -67,6 +68,9 @@ api.get('/v1/keys/:id', authorized('management'), keys('getKeyById'));
 api.patch('/v1/keys/:id', authorized('management'), keys('patchKey'));
 api.delete('/v1/keys/:id', authorized('management'), keys('deleteKey'));
 api.post('/v1/keys/:id/rotate', authorized('management'), keys('rotateKey'));
+api.get('/v1/aliases', authorized(...ANY_KEY), aliases('getAliases'));
+api.put('/v1/aliases/:id{.+}', authorized('management'), aliases('setAlias'));
+api.delete('/v1/aliases/:id{.+}', authorized('management'), aliases('deleteAlias'));
 api.post('/v1/tokens', authorizedWithin('token_key', 'inference'), tokens('mintToken'));
 
 api.get('/v1/files', authorized('inference'), files('getFiles'));

@@ -1,12 +1,17 @@
-/** GET /v1/models and /v1/models/{id}: the catalogue in OpenAI's form, with Tollgate's details in an own object. */
+/**
+ * GET /v1/models and /v1/models/{id}: the catalogue in OpenAI's form, with Tollgate's details in an own object. A caller
+ * with a key also gets the aliases of its account, so that clients that offer only what is listed offer them.
+ */
 import type * as z from 'zod';
 import { findModel, type Model } from '../db/catalogue.ts';
+import { findAlias, type ModelAlias } from '../domain/model-alias.ts';
 import { hasBegun, hasEnded, modelEnded, onSale, withStandingSuccessor } from '../domain/model-end.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { isServing, type NodeView } from '../domain/node.ts';
 import { type DatedPrice, priceAt } from '../domain/pricing.ts';
 import { supportedParameters } from '../domain/supported-parameters.ts';
 import { catalogue, poolSnapshot } from '../gateway/model-cache.ts';
+import { authenticate, secretOf } from '../http/authenticate.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 import type { Model as ModelSchema } from './openapi/responses.ts';
 import { respondWithError } from './respond-with-error.ts';
@@ -14,21 +19,47 @@ import { respondWithError } from './respond-with-error.ts';
 export async function listModels(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
   const models = await catalogue(c.env, nowMs);
+  const offered = await offeredTo(c, models, nowMs);
   return c.json({
     object: 'list',
     data: await Promise.all(
-      onSale(models, nowMs).map((model) => describe(c, withStandingSuccessor(model, models, nowMs), nowMs)),
+      offered.map(({ model, alias }) =>
+        describe(c, withStandingSuccessor(model, models, nowMs), nowMs, alias),
+      ),
     ),
   });
+}
+
+interface Offer {
+  readonly model: Model;
+  /** The account's own name for it, under which it is listed once more; null: it is listed under its id. */
+  readonly alias: ModelAlias | null;
+}
+
+/** What is for sale, then the caller's aliases of it. */
+async function offeredTo(c: ApiContext, models: readonly Model[], nowMs: number): Promise<Offer[]> {
+  const sold = onSale(models, nowMs);
+  const aliased = (await aliasesOfCaller(c, nowMs)).flatMap((alias) => {
+    const model = sold.find(({ id }) => id === alias.modelId);
+    return model ? [{ model, alias }] : [];
+  });
+  return [...sold.map((model) => ({ model, alias: null })), ...aliased];
+}
+
+/** The catalogue needs no key: whoever sends none, or one that is not valid, has no aliases. */
+async function aliasesOfCaller(c: ApiContext, nowMs: number): Promise<readonly ModelAlias[]> {
+  if (secretOf(c.req.raw.headers) === null) return [];
+  const caller = await authenticate(c.req.raw, c.env, nowMs);
+  return caller.ok ? caller.principal.aliases : [];
 }
 
 /** GET /anthropic/v1/models: the catalogue in Anthropic's form. */
 export async function listAnthropicModels(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
-  const models = onSale(await catalogue(c.env, nowMs), nowMs);
-  const data = models.map((model) => ({
+  const offered = await offeredTo(c, await catalogue(c.env, nowMs), nowMs);
+  const data = offered.map(({ model, alias }) => ({
     type: 'model',
-    id: model.id,
+    id: alias?.name ?? model.id,
     display_name: model.name,
     created_at: new Date(createdAtMs(model)).toISOString(),
   }));
@@ -39,10 +70,11 @@ export async function getModel(c: ApiContext): Promise<Response> {
   const nowMs = Date.now();
   const models = await catalogue(c.env, nowMs);
   const requested = c.req.param('id') ?? '';
-  const found = findModel(models, requested);
+  const alias = findAlias(await aliasesOfCaller(c, nowMs), requested);
+  const found = findModel(models, alias?.modelId ?? requested);
   const model = found && withStandingSuccessor(found, models, nowMs);
   if (model && hasEnded(model, nowMs)) return respondWithError(c, modelEnded(model));
-  if (model && hasBegun(model, nowMs)) return c.json(await describe(c, model, nowMs));
+  if (model && hasBegun(model, nowMs)) return c.json(await describe(c, model, nowMs, alias));
   const available = onSale(models, nowMs).map(({ id }) => id);
   return respondWithError(c, { reason: 'model_not_found', requested, available });
 }
@@ -55,12 +87,17 @@ function createdAtMs({ prices }: Model): number {
 /** The type is the OpenAPI description's, so that no field can be missing from either. */
 type ModelObject = z.input<typeof ModelSchema>;
 
-async function describe(c: ApiContext, model: Model, nowMs: number): Promise<ModelObject> {
+async function describe(
+  c: ApiContext,
+  model: Model,
+  nowMs: number,
+  alias: ModelAlias | null,
+): Promise<ModelObject> {
   const price = priceAt(model.prices, 'standard', nowMs);
   const batch = priceAt(model.prices, 'batch', nowMs);
   const serving = await servingNodes(c, model.id, nowMs);
   return {
-    id: model.id,
+    id: alias?.name ?? model.id,
     object: 'model',
     created: Math.floor(createdAtMs(model) / 1_000),
     owned_by: model.profile.owner,
@@ -68,6 +105,8 @@ async function describe(c: ApiContext, model: Model, nowMs: number): Promise<Mod
     tollgate: {
       name: model.name,
       aliases: model.aliases,
+      alias_of: alias === null ? null : model.id,
+      effort: alias === null ? null : alias.effort,
       revision: model.revision,
       license: model.license,
       context_length: model.contextTokens,

@@ -4,8 +4,11 @@
  */
 
 import { findModel } from '../db/catalogue.ts';
+import { database } from '../db/client.ts';
+import { listAliases } from '../db/model-aliases.ts';
 import { LINES_MAX, parseLine } from '../domain/batch-line.ts';
 import { linesOf } from '../domain/file-parts.ts';
+import { findAlias } from '../domain/model-alias.ts';
 import type { Env } from '../env.ts';
 import { catalogue } from '../gateway/model-cache.ts';
 import { dialectOf } from './endpoints.ts';
@@ -29,6 +32,7 @@ export async function readNextPart(
   const { order, partsRead } = job;
   const bytes = await readPart(env.FILES, order.input.fileId, partsRead);
   const models = await catalogue(env, nowMs);
+  const aliases = await listAliases(database(env), order.accountId);
   const dialect = await dialectOf(order.endpoint);
   const modelIds = new Set(job.modelIds);
   let n = job.lines;
@@ -36,7 +40,8 @@ export async function readNextPart(
   const modelOf = (body: Record<string, unknown>): string => {
     const understood = dialect.read(body, new Headers());
     if (!understood.ok) return NO_MODEL;
-    return findModel(models, understood.dialectRequest.request.model)?.id ?? NO_MODEL;
+    const { model: name } = understood.dialectRequest.request;
+    return findModel(models, findAlias(aliases, name)?.modelId ?? name)?.id ?? NO_MODEL;
   };
   const add = (location: LineLocation): void => {
     const read = parseLine(bytes.subarray(location.start, location.end), location.n, order.endpoint);

@@ -78,6 +78,8 @@ const VERDICTS: Record<ApiError['reason'], 'final' | 'retry' | 'retry_counted' |
   too_many_batches: 'final',
   too_many_calls: 'final',
   too_many_keys: 'final',
+  alias_not_found: 'final',
+  too_many_aliases: 'final',
   idempotency_mismatch: 'final',
   idempotency_running: 'final',
   idempotency_exhausted: 'final',
@@ -101,6 +103,7 @@ export async function runLine(env: Env, line: LineRequest): Promise<LineOutcome>
   try {
     const read = await readRequest(env, dialect, {
       ...{ body, headers: new Headers(), tariff: 'batch', nowMs, waitUntil },
+      aliases: principal.aliases,
     });
     if (!read.ok) return judge(env, line, read.error);
     const { dialectRequest, model } = read;

@@ -39,6 +39,7 @@ const ERASE_PEOPLE = [
 /** The last statement marks the account as erased, by giving it its id as its name. */
 const ERASE_ACCOUNT = [
   'DELETE FROM invitation WHERE account_id = ?1',
+  'DELETE FROM model_alias WHERE account_id = ?1',
   'DELETE FROM notice_delivery WHERE account_id = ?1',
   'DELETE FROM notice WHERE account_id = ?1',
   'DELETE FROM webhook_secret WHERE endpoint_id IN (SELECT id FROM webhook_endpoint WHERE account_id = ?1)',

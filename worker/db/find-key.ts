@@ -1,9 +1,10 @@
 /** The key behind a request, with its account: what every authentication reads. All else about keys is in keys.ts. */
 import { and, eq, inArray, type SQL, sql } from 'drizzle-orm';
 import { alias } from 'drizzle-orm/sqlite-core';
+import type { ModelAlias } from '../domain/model-alias.ts';
 import type { Database } from './client.ts';
 import type { ApiKeyRow } from './keys.ts';
-import { account, apiKey } from './schema.ts';
+import { account, apiKey, modelAlias } from './schema.ts';
 import { memberMay, sessionIsLive } from './standing.ts';
 
 export interface KeyWithAccount {
@@ -11,6 +12,8 @@ export interface KeyWithAccount {
   readonly account: typeof account.$inferSelect;
   /** The management key whose cap the key shares; null: it shares none. */
   readonly manager: Pick<ApiKeyRow, 'id' | 'capNanoUsd' | 'capPeriod'> | null;
+  /** The account's aliases, read in the same statement, so that a request needs no look-up of its own for them. */
+  readonly aliases: readonly ModelAlias[];
 }
 
 /**
@@ -54,6 +57,11 @@ async function keyWithAccount(db: Database, which: SQL): Promise<KeyWithAccount 
       key: apiKey,
       account,
       manager: { id: manager.id, capNanoUsd: manager.capNanoUsd, capPeriod: manager.capPeriod },
+      aliases:
+        sql<string>`(select json_group_array(json_object('name', a.name, 'modelId', a.model_id, 'effort', a.effort))
+        from ${modelAlias} as a where a.account_id = ${account.id})`.mapWith(
+          (json: string) => JSON.parse(json) as ModelAlias[],
+        ),
     })
     .from(apiKey)
     .innerJoin(account, eq(account.id, apiKey.accountId))

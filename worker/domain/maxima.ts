@@ -17,6 +17,8 @@ export const MAXIMA = {
   members: { counts: 'members', count: 100 },
   /** All of them are listed on the team page. */
   open_invitations: { counts: 'open invitations', count: 25 },
+  /** Every request carries them, in the record of its key; agents ask for a handful of names. */
+  model_aliases: { counts: 'aliases of models', count: 50 },
   /** Each notice is a request to every one of them. */
   webhook_endpoints: { counts: 'webhook endpoints', count: 5 },
   /** R2 is cheap but not free; a startup's batches of a month fit many times over. */

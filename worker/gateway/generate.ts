@@ -103,6 +103,7 @@ async function readAuthorized(
   if (opened?.ok === false) return opened;
   const read = await readRequest(c.env, dialect, {
     ...{ body: opened?.body ?? body.body, headers, tariff: 'standard', nowMs, waitUntil },
+    aliases: principal.aliases,
   });
   const turn = opened?.turn ?? null;
   if (!read.ok) return turn === null ? read : { ok: false, error: turn.ownError(read.error) };

@@ -4,6 +4,7 @@
  */
 import { findModel, type Model } from '../db/catalogue.ts';
 import { repetitionFault, TOOLS_BOUNDS } from '../domain/grammar.ts';
+import { findAlias, type ModelAlias, withEffort } from '../domain/model-alias.ts';
 import { hasBegun, hasEnded, modelEnded, onSale, withStandingSuccessor } from '../domain/model-end.ts';
 import { isServing } from '../domain/node.ts';
 import { repeatsBySeed } from '../domain/supported-parameters.ts';
@@ -24,15 +25,23 @@ export type ReadRequest =
 export async function readRequest(
   env: Env,
   dialect: Dialect,
-  options: { body: Record<string, unknown>; headers: Headers; waitUntil: WaitUntil } & Terms,
+  options: {
+    body: Record<string, unknown>;
+    headers: Headers;
+    /** The account's own names for models, which go before those of the catalogue. */
+    aliases: readonly ModelAlias[];
+    waitUntil: WaitUntil;
+  } & Terms,
 ): Promise<ReadRequest> {
-  const { body, headers, waitUntil, ...terms } = options;
+  const { body, headers, aliases, waitUntil, ...terms } = options;
   const parsed = dialect.read(body, headers);
   if (!parsed.ok) return parsed;
   const { dialectRequest } = parsed;
-  const { request } = dialectRequest;
+  const { request: asked } = dialectRequest;
   const models = await catalogue(env, terms.nowMs);
-  const found = findModel(models, request.model);
+  const alias = findAlias(aliases, asked.model);
+  const request = alias ? { ...asked, reasoning: withEffort(asked.reasoning, alias) } : asked;
+  const found = findModel(models, alias?.modelId ?? asked.model);
   const model = found && withStandingSuccessor(found, models, terms.nowMs);
   if (!model || !hasBegun(model, terms.nowMs)) {
     const available = onSale(models, terms.nowMs).map(({ id }) => id);

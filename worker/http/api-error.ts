@@ -1,4 +1,5 @@
 /** Every error of the API: the facts it carries, and the tables that turn them into a status, headers and a message. */
+import { isOfOtherMaker } from '../domain/model-alias.ts';
 import { formatUsd, type NanoUsd } from '../domain/money.ts';
 import type { PrincipalKind } from '../domain/principal-kind.ts';
 import type { AdmitRefusal } from '../domain/wallet.ts';
@@ -49,6 +50,8 @@ export type ApiError =
   | { reason: 'batch_not_found' }
   | { reason: 'too_many_batches'; limit: number }
   | { reason: 'too_many_keys'; activeMax: number; madeMax: number }
+  | { reason: 'alias_not_found' }
+  | { reason: 'too_many_aliases'; limit: number }
   | { reason: 'model_not_available'; model: string }
   /** A limit of calls that generate nothing. `limit` says it in words; null: the counter is out of reach. */
   | { reason: 'too_many_calls'; limit: string | null; retryAfterMs: number }
@@ -101,6 +104,8 @@ const WIRE = {
   batch_not_found: { status: 404, type: 'invalid_request_error', code: 'batch_not_found' },
   too_many_batches: { status: 429, type: 'rate_limit_exceeded', code: 'too_many_batches' },
   too_many_keys: { status: 400, type: 'invalid_request_error', code: 'too_many_keys' },
+  alias_not_found: { status: 404, type: 'invalid_request_error', code: 'alias_not_found' },
+  too_many_aliases: { status: 400, type: 'invalid_request_error', code: 'too_many_aliases' },
   too_many_calls: { status: 429, type: 'rate_limit_exceeded', code: 'rate_limit_exceeded' },
   invalid_field: { status: 400, type: 'invalid_request_error', code: 'invalid_value' },
   context_length_exceeded: { status: 400, type: 'invalid_request_error', code: 'context_length_exceeded' },
@@ -237,8 +242,13 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
     `Rate limit exceeded: this ${scope} allows ${limit} requests in flight. Try again in ${seconds(retryAfterMs)}, or when one has finished.`,
   model_forbidden: ({ model }, origin) =>
     `This key is not allowed to use ${model}. Allow the model for this key, or use another key: ${origin}/keys.`,
-  model_not_found: ({ requested, available }) =>
-    `The ${isModelName(requested) ? `model \`${requested}\`` : 'requested model'} does not exist or you do not have access to it. Available: ${available.join(', ')}.`,
+  model_not_found: ({ requested, available }, origin) => {
+    const what = isModelName(requested) ? `model \`${requested}\`` : 'requested model';
+    const hint = isOfOtherMaker(requested)
+      ? ` To have this name answered by a model of your choice, make it an alias: ${origin}/aliases.`
+      : '';
+    return `The ${what} does not exist or you do not have access to it. Available: ${available.join(', ')}.${hint}`;
+  },
   model_ended: ({ model, endedAtMs, successor }, origin) =>
     `${model} ended on ${new Date(endedAtMs).toISOString()} and is answered by no other model. ${successor === null ? `Choose another: ${origin}/pricing.` : `Use ${successor} in its place.`}`,
   request_not_found: () =>
@@ -270,6 +280,9 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
     `Batch limit reached: an account can have ${limit} unfinished batches. Wait for one to finish, or put more lines into each.`,
   too_many_keys: ({ activeMax, madeMax }) =>
     `This account has as many keys as it can have: ${activeMax} active ones, and ${madeMax} ever made. Revoke keys with DELETE /v1/keys/{id}.`,
+  alias_not_found: () => 'Alias not found in this account. List the aliases with GET /v1/aliases.',
+  too_many_aliases: ({ limit }) =>
+    `This account has ${limit} aliases, as many as it can have. Remove one with DELETE /v1/aliases/{name}.`,
   too_many_calls: ({ limit, retryAfterMs }, origin) =>
     `Rate limit exceeded${limit === null ? '' : `: ${limit}`}. Try again in ${seconds(retryAfterMs)}. All limits: ${origin}/docs.`,
   invalid_field: ({ message }) => message,
@@ -304,7 +317,8 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
 /** Each ends before the link to the keys page. */
 const NOT_FOR: Record<PrincipalKind, string> = {
   inference: 'This route needs a management key, and this is an inference key. Create a management key at',
-  management: 'A management key can only manage keys. Use an inference key for this route, or create one at',
+  management:
+    'A management key can only manage keys and aliases. Use an inference key for this route, or create one at',
   token:
     'A short-lived token can only be used for inference. Call this route from your server with an API key:',
 };

@@ -12,6 +12,7 @@ import {
 } from '../db/find-key.ts';
 import { hashApiKey, isWellFormedApiKey } from '../domain/api-key.ts';
 import type { Cap, Limits, ScopedLimits, SharedCaps } from '../domain/limits.ts';
+import type { ModelAlias } from '../domain/model-alias.ts';
 import { nanoUsd } from '../domain/money.ts';
 import type { PrincipalKind } from '../domain/principal-kind.ts';
 import type { TokenCap } from '../domain/wallet.ts';
@@ -32,6 +33,8 @@ export interface Principal {
   readonly secret: string;
   /** Allowed model ids; null: all models. */
   readonly models: readonly string[] | null;
+  /** The account's own names for models. `models` applies to the models that they stand for. */
+  readonly aliases: readonly ModelAlias[];
   readonly limits: ScopedLimits;
   readonly expiresAtMs: number | null;
   /** Id and spending cap of the token; null when a key authenticated. */
@@ -198,7 +201,7 @@ function isOver({ key: { revokedAtMs, expiresAtMs }, account }: KeyWithAccount, 
   );
 }
 
-function toPrincipal({ key, account, manager }: KeyWithAccount, secret: string): Principal {
+function toPrincipal({ key, account, manager, aliases }: KeyWithAccount, secret: string): Principal {
   const shared = toShared(key, manager);
   return {
     kind: key.scope,
@@ -206,6 +209,7 @@ function toPrincipal({ key, account, manager }: KeyWithAccount, secret: string):
     secret,
     keyId: key.id,
     models: key.models,
+    aliases,
     limits: { key: toLimits(key), account: toLimits(account), ...(shared && { shared }) },
     expiresAtMs: key.expiresAtMs,
     token: null,

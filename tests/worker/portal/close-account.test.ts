@@ -151,6 +151,7 @@ async function plantedAccount(): Promise<Owner> {
     country: 'DE',
     taxId: '',
   });
+  await browser.post('/aliases', { name: PLANTED, model: 'deepseek-v3-0324' });
   const endpoint = await harness.endpoint(accountId, `https://${PLANTED}.example.com/hook`);
   await run(
     'INSERT INTO webhook_secret (endpoint_id, version, sealed, created_at_ms) VALUES (?, 9, ?, 1)',
@@ -242,6 +243,7 @@ describe('after the closing', () => {
       'invitation',
       'api_key',
       'billing_details',
+      'model_alias',
       'webhook_endpoint',
       'notice_delivery',
       'audit',

@@ -45,6 +45,7 @@ const ACCESS: Record<string, Access> = {
   '/team/members/:personId/remove': { by: 'person' },
   '/team': { by: 'role', area: 'team' },
   '/keys': { by: 'role', area: 'keys' },
+  '/aliases': { by: 'role', area: 'keys' },
   '/usage': { by: 'role', area: 'usage' },
   '/requests': { by: 'role', area: 'usage' },
   '/batches': { by: 'role', area: 'batches' },

@@ -53,7 +53,7 @@ export function openApiDocument(origin: string, modelId: string) {
     paths: {
       ...inference,
       ...responsePaths,
-      ...modelPaths,
+      ...modelPaths(modelId),
       ...accountPaths,
       ...keyPaths(modelId),
       ...batchPaths,

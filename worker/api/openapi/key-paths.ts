@@ -15,7 +15,8 @@ export const keyPaths = (modelId: string): ZodOpenApiPathsObject => ({
     get: operation({
       tag: TAGS.keys,
       summary: 'List keys, newest first',
-      description: 'The routes under `/v1/keys` need a management key, which can only manage keys.',
+      description:
+        'The routes under `/v1/keys` need a management key, which can only manage keys and aliases.',
       query: PageQuery,
       response: responses.listOf(responses.Key),
       errors: READ_ERRORS,

@@ -180,6 +180,10 @@ export const Model = z
     tollgate: z.object({
       name: z.string(),
       aliases: z.array(z.string()),
+      alias_of: z.string().nullable().meta({
+        description: 'the model that answers, where `id` is an alias of the caller’s account',
+      }),
+      effort: z.string().nullable().meta({ description: 'the effort of that alias' }),
       revision: z.string(),
       license: z.string(),
       context_length: tokens,
@@ -391,5 +395,17 @@ export const Batch = z
     tollgate: z.object({ paused_by: z.string().nullable(), key_id: z.string() }),
   })
   .meta({ id: 'Batch' });
+
+export const Alias = z
+  .object({
+    id: z.string().meta({ description: 'the name, in lower case' }),
+    object: z.literal('alias'),
+    model: z.string().meta({ description: 'id of the model that answers' }),
+    effort: z.string().nullable(),
+    created_at: Iso,
+    created_by: z.string().meta({ description: 'id of the person or management key that set it last' }),
+  })
+  .meta({ id: 'Alias' });
+export const Aliases = z.object({ object: z.literal('list'), data: z.array(Alias) });
 
 export const Deleted = z.object({ id: z.string(), object: z.string(), deleted: z.literal(true) });

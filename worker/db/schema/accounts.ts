@@ -123,3 +123,24 @@ export const apiKey = sqliteTable(
   },
   (t) => [index('api_key_by_account').on(t.accountId, t.createdAtMs)],
 );
+
+/** A name that an account has given to a model, for its own requests; see domain/model-alias.ts. */
+export const modelAlias = sqliteTable(
+  'model_alias',
+  {
+    accountId: text('account_id')
+      .notNull()
+      .references(() => account.id),
+    /** In lower case. */
+    name: text('name').notNull(),
+    /** The model's own id. */
+    modelId: text('model_id').notNull(),
+    /** null: what each request asks for. */
+    effort: text('effort'),
+    /** When it got this model and effort. */
+    createdAtMs: integer('created_at_ms').notNull(),
+    /** Id of the person or management key that gave it them. */
+    createdBy: text('created_by').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.accountId, t.name] })],
+);

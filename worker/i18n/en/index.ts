@@ -1,5 +1,6 @@
 /** Every text of the portal in English. The other languages must have the same shape. */
 import { alertsEn } from './alerts.ts';
+import { aliasesEn } from './aliases.ts';
 import { batchesEn } from './batches.ts';
 import { billingEn } from './billing.ts';
 import { canaryEn } from './canary.ts';
@@ -267,6 +268,7 @@ export const en = {
   },
   billing: billingEn,
   alerts: alertsEn,
+  aliases: aliasesEn,
   people: peopleEn,
   github: githubEn,
   pricing: pricingEn,
@@ -440,6 +442,11 @@ export const en = {
       'Confirm your own e-mail address first, under Settings: then you can invite others.',
     too_many_members: 'The team has as many members as it can have. Remove some first.',
     too_many_keys: 'The account has as many keys as it can have. Revoke those that nothing uses any more.',
+    too_many_aliases:
+      'The account has as many aliases as it can have. Remove those that nothing uses any more.',
+    alias_name: 'Use letters without accents, digits, and . _ : / - only, and begin with a letter or digit.',
+    alias_taken: 'This is the name of a model here.',
+    alias_effort: 'This model cannot do that.',
     too_many_invitations: 'Too many pending invitations. Revoke some first.',
     last_owner: 'An account needs at least one owner. Make another member an owner first.',
     amount: 'Enter an amount such as 25, 12.50 or 1,250.00.',

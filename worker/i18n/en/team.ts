@@ -69,6 +69,8 @@ export const teamEn = {
     'member.removed': 'removed a member',
     'invitation.revoked': 'revoked an invitation',
     'key.created': 'created a key',
+    'alias.set': 'set a model alias',
+    'alias.removed': 'removed a model alias',
     'key.changed': 'changed a key',
     'key.rotated': 'rotated a key',
     'key.revoked': 'revoked a key',

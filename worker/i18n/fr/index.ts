@@ -2,6 +2,7 @@
 
 import type { Messages } from '../en/index.ts';
 import { alertsFr } from './alerts.ts';
+import { aliasesFr } from './aliases.ts';
 import { batchesFr } from './batches.ts';
 import { billingFr } from './billing.ts';
 import { canaryFr } from './canary.ts';
@@ -274,6 +275,7 @@ export const fr: Messages = {
   },
   billing: billingFr,
   alerts: alertsFr,
+  aliases: aliasesFr,
   people: peopleFr,
   github: githubFr,
   pricing: pricingFr,
@@ -450,6 +452,11 @@ export const fr: Messages = {
       'Confirmez d’abord votre propre adresse e-mail dans les réglages : vous pourrez ensuite inviter d’autres personnes.',
     too_many_members: 'L’équipe compte déjà le nombre maximal de membres. Retirez-en d’abord.',
     too_many_keys: 'Le compte a déjà le nombre maximal de clés. Révoquez celles qui ne servent plus.',
+    too_many_aliases: 'Le compte a autant d’alias que possible. Retirez ceux que plus rien n’utilise.',
+    alias_name:
+      'N’utilisez que des lettres sans accent, des chiffres et . _ : / -, en commençant par une lettre ou un chiffre.',
+    alias_taken: 'C’est le nom d’un modèle vendu ici.',
+    alias_effort: 'Ce modèle n’en est pas capable.',
     too_many_invitations: 'Trop d’invitations en attente. Révoquez-en d’abord.',
     last_owner: 'Un compte doit avoir au moins un propriétaire. Nommez-en d’abord un autre.',
     amount: 'Saisissez un montant, par exemple 25, 12,50 ou 1 250,00.',

@@ -73,6 +73,8 @@ export const teamFr: Messages['team'] = {
     'member.removed': 'a retiré un membre',
     'invitation.revoked': 'a révoqué une invitation',
     'key.created': 'a créé une clé',
+    'alias.set': 'a défini un alias de modèle',
+    'alias.removed': 'a retiré un alias de modèle',
     'key.changed': 'a modifié une clé',
     'key.rotated': 'a renouvelé une clé',
     'key.revoked': 'a révoqué une clé',

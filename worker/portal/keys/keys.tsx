@@ -109,7 +109,12 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
     { title: t.keys.title, status: state.faults ? 422 : 200 },
     <>
       <h1 class="mb-2">{t.keys.title}</h1>
-      <p class="mb-8">{t.keys.lead}</p>
+      <p class="mb-2">{t.keys.lead}</p>
+      <p class="mb-8">
+        <a class="link" href="/aliases">
+          {t.aliases.link}
+        </a>
+      </p>
       {secret && (
         <ShownSecret
           title={`${t.keys.createdTitle}: ${secret.note}`}
