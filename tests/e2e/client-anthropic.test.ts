@@ -125,7 +125,10 @@ describe('an error', () => {
     [{ temperature: 1.5 }, 'temperature'],
     [{ messages: [] }, 'messages'],
     [{ messages: [{ role: 'user', content: [{ type: 'image', source: {} }] }] }, 'messages[0].content[0]'],
-    [{ tools: [{ type: 'web_search_20250305', name: 'web_search' }] }, 'tools[0].type'],
+    [
+      { tools: [{ type: 'web_search_20250305', name: 'web_search' }], tool_choice: { type: 'any' } },
+      'tool_choice',
+    ],
     [{ stop_sequences: Array(17).fill('x') }, 'stop_sequences'],
   ])('for %j names the field', async (over, param) => {
     const error = await refused({ ...ask('Hi'), ...over });

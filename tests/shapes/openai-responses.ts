@@ -4,6 +4,8 @@ import { publishedShape } from './published-shape.ts';
 const RESPONSES = 'openai/resources/responses/responses';
 const ALSO = {
   Response: ['tollgate', 'store', 'system_fingerprint'],
+  /** OpenAI sends it, and has it in the type of items that are read back. */
+  ResponseCustomToolCall: ['status'],
   ResponseUsage: ['cost', 'cost_nano_usd'],
 };
 

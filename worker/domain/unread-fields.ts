@@ -52,7 +52,7 @@ function bounded(names: ReadonlySet<string>): string[] {
   return [...[...names].filter((name) => name !== MORE).slice(0, NAMES_MAX), MORE];
 }
 
-/** A path that may be joined with others in a header. */
+/** The path of a field, or a type that a client wrote, as it may be joined with others in a header. */
 export function reportedName(path: string): string {
   return path.slice(0, NAME_LENGTH_MAX).replace(/[^\x21-\x2b\x2d-\x7e]/g, '?');
 }

@@ -69,7 +69,7 @@ const INVALID: Record<string, fc.Arbitrary<object>> = {
   tools: fc.oneof(notObject, fc.constantFrom({}, list(129, tool('f')))).map((tools) => ({ tools })),
   'tools[0].type': fc.oneof(notString, fc.constant('')).map((type) => ({ tools: [{ ...tool('f'), type }] })),
   'tools[0].function.name': fc
-    .oneof(notString, fc.constantFrom('', 'a b', 'é', 'x'.repeat(65), 'a\r\nb'))
+    .oneof(notString, fc.constantFrom('', 'a b', 'é', 'x'.repeat(129), 'a\r\nb'))
     .map((name) => ({ tools: [tool(name)] })),
   tool_choice: fc
     .oneof(fc.integer(), fc.boolean(), fc.constantFrom('', 'maybe', []))

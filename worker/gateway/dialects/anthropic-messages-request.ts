@@ -5,25 +5,24 @@
 import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
 import { typesOf } from '../../domain/schema-reads.ts';
-import { unreadFields } from '../../domain/unread-fields.ts';
+import { joinNames, unreadFields } from '../../domain/unread-fields.ts';
 import type { ApiError } from '../../http/api-error.ts';
 import { readFields } from '../../http/fields.ts';
 import { ALIKE } from './alike.ts';
 import type { ChatRequest } from './chat-request.ts';
-import {
-  MESSAGES_MAX,
-  ModelName,
-  SAMPLERS,
-  StopList,
-  samplers,
-  TokenLimit,
-  ToolName,
-  ToolSchema,
-  TopP,
-  toolList,
-} from './fields.ts';
+import { MESSAGES_MAX, ModelName, SAMPLERS, StopList, samplers, TokenLimit, TopP } from './fields.ts';
 import type { PartsOf } from './readable-body.ts';
 import { REASONING_FIELDS, readReasoning } from './reasoning-fields.ts';
+import { declareTools } from './tools/declared.ts';
+import { ForeignBlock, foreignOr, isForeignBlock, knownBlocks, textOf } from './tools/messages-history.ts';
+import {
+  knownMessagesTools,
+  MessagesToolChoice,
+  MessagesTools,
+  messagesChoice,
+  messagesDeclarations,
+} from './tools/messages-tools.ts';
+import { chooseTools } from './tools/tool-choice.ts';
 
 const BLOCK = 'must be a text, tool_use or tool_result block: only text is supported';
 
@@ -53,15 +52,20 @@ const ThinkingBlock = z.object({ type: z.literal('thinking'), thinking: z.string
 /** Thinking that only its provider can read. */
 const RedactedBlock = z.object({ type: z.literal('redacted_thinking') });
 
-const UserBlock = z.discriminatedUnion('type', [TextBlock, ToolResult], { error: BLOCK });
-const AssistantBlock = z.discriminatedUnion('type', [TextBlock, ToolUse, ThinkingBlock, RedactedBlock], {
-  error: BLOCK,
-});
+const OfUser = z.discriminatedUnion('type', [TextBlock, ToolResult, ForeignBlock], { error: BLOCK });
+const OfAssistant = z.discriminatedUnion(
+  'type',
+  [TextBlock, ToolUse, ThinkingBlock, RedactedBlock, ForeignBlock],
+  { error: BLOCK },
+);
+const UserBlock = foreignOr(OfUser);
+const AssistantBlock = foreignOr(OfAssistant);
 
 export const MESSAGES_PARTS: PartsOf = {
   list: 'messages',
-  read: new Set([...typesOf(UserBlock), ...typesOf(AssistantBlock)]),
+  read: new Set([...typesOf(OfUser), ...typesOf(OfAssistant)].filter((type) => type !== 'foreign')),
   readWithin: typesOf(TextBlock),
+  isWhole: isForeignBlock,
 };
 
 const Message = z.discriminatedUnion(
@@ -73,19 +77,6 @@ const Message = z.discriminatedUnion(
   ],
   { error: 'must be a message with the role user or assistant' },
 );
-
-const OneAtATime = z.boolean().nullish();
-
-const Tool = z.object({
-  type: z
-    .literal('custom', { error: 'must be absent or "custom": server tools are not supported' })
-    .nullish(),
-  name: ToolName,
-  description: z.string().nullish(),
-  input_schema: ToolSchema,
-  /** The model's calls always fit `input_schema`. */
-  strict: z.boolean().nullish(),
-});
 
 export const MessagesBody = z.object({
   model: ModelName,
@@ -99,18 +90,8 @@ export const MessagesBody = z.object({
   ...SAMPLERS,
   stop_sequences: StopList.nullish(),
   ...REASONING_FIELDS,
-  tools: toolList(Tool, ({ input_schema, strict }) => ({
-    schema: input_schema,
-    strict: strict ?? false,
-    at: ['input_schema'],
-  })).nullish(),
-  tool_choice: z
-    .discriminatedUnion('type', [
-      z.object({ type: z.enum(['auto', 'any']), disable_parallel_tool_use: OneAtATime }),
-      z.object({ type: z.literal('none') }),
-      z.object({ type: z.literal('tool'), name: ToolName, disable_parallel_tool_use: OneAtATime }),
-    ])
-    .nullish(),
+  tools: MessagesTools.nullish(),
+  tool_choice: MessagesToolChoice.nullish(),
 });
 type Fields = z.infer<typeof MessagesBody>;
 const ignoredOf = unreadFields({ schema: MessagesBody, alike: ALIKE });
@@ -124,26 +105,21 @@ export function readMessagesRequest(
   const { fields, session } = parsed;
   const steered = readReasoning(fields);
   if (!steered.ok) return steered;
+  const tools = declareTools(messagesDeclarations(fields.tools ?? []));
+  const chosen = chooseTools(tools, messagesChoice(fields.tool_choice));
+  if (!chosen.ok) return chosen;
   const messages = toMessages(fields);
-  const tools = fields.tools?.map(({ name, description, input_schema: parameters, strict }) => ({
-    type: 'function' as const,
-    function: {
-      name,
-      parameters,
-      ...(description ? { description } : {}),
-      ...(strict ? { strict } : {}),
-    },
-  }));
   const generate: ChatRequest['generate'] = {
     messages,
     temperature: fields.temperature ?? undefined,
     top_p: fields.top_p ?? undefined,
     ...samplers(fields),
     stop: fields.stop_sequences ?? undefined,
-    tools,
-    tool_choice: toToolChoice(fields.tool_choice),
+    tools: chosen.tools,
+    tool_choice: chosen.tool_choice,
     parallel_tool_calls: isOneAtATime(fields.tool_choice) ? false : undefined,
   };
+  const read = { ...body, tools: knownMessagesTools(body.tools), messages: knownBlocks(body.messages) };
   return {
     ok: true,
     request: {
@@ -155,7 +131,7 @@ export function readMessagesRequest(
       promptField: 'messages',
       thoughtField: 'messages[].content[].thinking',
       reasoning: steered.reasoning,
-      ignored: ignoredOf(body),
+      ignored: joinNames(ignoredOf(read), tools.ignored, unreadBlocks(fields)),
       generate,
     },
   };
@@ -171,7 +147,7 @@ function toChatMessages(message: Fields['messages'][number]): ChatMessage[] {
     case 'system':
       return [{ role: 'system', content: message.content }];
     case 'assistant': {
-      const text = message.content.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join('');
+      const text = textOf(message.content.filter(isShown));
       const thinking = message.content.flatMap((block) =>
         block.type === 'thinking' ? [block.thinking] : [],
       );
@@ -199,22 +175,37 @@ function toChatMessages(message: Fields['messages'][number]): ChatMessage[] {
 /** Converts a user message: each tool result becomes a turn of its own, and the text between them keeps its position. */
 function toTurns(content: readonly z.infer<typeof UserBlock>[]): ChatMessage[] {
   const turns: ChatMessage[] = [];
+  let shown: Shown[] = [];
+  const endText = () => {
+    if (shown.length > 0) turns.push({ role: 'user', content: textOf(shown) });
+    shown = [];
+  };
   for (const block of content) {
-    const last = turns.at(-1);
-    if (block.type === 'tool_result') {
-      // the engine's chat template has no failed calls, so the text tells the model of the failure
-      const result = block.is_error ? `Error: ${block.content}` : block.content;
-      turns.push({ role: 'tool', content: result, tool_call_id: block.tool_use_id });
-    } else if (last?.role === 'user') last.content += block.text;
-    else turns.push({ role: 'user', content: block.text });
+    if (block.type !== 'tool_result') {
+      shown.push(block);
+      continue;
+    }
+    endText();
+    // the engine's chat template has no failed calls, so the text tells the model of the failure
+    const result = block.is_error ? `Error: ${block.content}` : block.content;
+    turns.push({ role: 'tool', content: result, tool_call_id: block.tool_use_id });
   }
+  endText();
   return turns.length > 0 ? turns : [{ role: 'user', content: '' }];
 }
 
-function toToolChoice(choice: Fields['tool_choice']) {
-  if (!choice) return undefined;
-  if (choice.type === 'tool') return { type: 'function' as const, function: { name: choice.name } };
-  return choice.type === 'any' ? 'required' : choice.type;
+type Shown = z.infer<typeof TextBlock | typeof ForeignBlock>;
+
+function isShown(block: z.infer<typeof AssistantBlock>): block is Shown {
+  return block.type === 'text' || block.type === 'foreign';
+}
+
+function unreadBlocks({ messages }: Fields): string[] {
+  return messages.flatMap(({ content }) =>
+    typeof content === 'string'
+      ? []
+      : content.flatMap((block) => (block.type === 'foreign' ? block.ignored : [])),
+  );
 }
 
 function isOneAtATime(choice: Fields['tool_choice']): boolean {

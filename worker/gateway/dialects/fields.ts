@@ -13,6 +13,7 @@ import {
   TOOLS_BOUNDS,
   toolSizeFault,
 } from '../../domain/grammar.ts';
+import { TOOL_NAME_LENGTH_MAX } from './tools/declared.ts';
 
 /** The limit on completion tokens per choice, reasoning included. A model may allow fewer. */
 export const TokenLimit = z.int().min(1).max(65_536);
@@ -31,7 +32,10 @@ export const FormatSchema = SchemaObject.superRefine(bounded(schemaSizeFault)).s
 export const ToolSchema = SchemaObject.superRefine(bounded(toolSizeFault));
 export const ToolName = z
   .string()
-  .regex(/^[\w-]{1,64}$/, 'must be 1 to 64 letters, digits, underscores or dashes');
+  .regex(
+    new RegExp(`^[\\w-]{1,${TOOL_NAME_LENGTH_MAX}}$`),
+    `must be 1 to ${TOOL_NAME_LENGTH_MAX} letters, digits, underscores or dashes`,
+  );
 /** Each choice is a generation of its own; all of them run, and their costs are held, at the same time. */
 export const CHOICES_MAX = 8;
 export const Penalty = z.number().min(-2).max(2);
@@ -65,24 +69,35 @@ export const Stops = z
   .union([Stop, StopList], { error: `must be a string or an array of ${STOPS}` })
   .transform((stop) => (typeof stop === 'string' ? [stop] : stop));
 const TOOLS_MAX = 128;
+/** The part of a tool that the engine checks: its schema, whether calls must fit it, and the schema's path in the tool. */
+export interface ToolSchemaAt {
+  readonly schema: unknown;
+  readonly strict: boolean;
+  readonly at: readonly (string | number)[];
+}
 /**
  * Each tool is rendered into the prompt, its schema is checked by the engine, and compiled to a grammar when the tool is strict.
- * @param read the tool's schema, whether its calls must fit it, and the path of its schema within it
+ * @param schemas one for each tool that the model gets of the declaration: several of a namespace, none where it is set aside
  */
 export const toolList = <Tool extends z.ZodType>(
   tool: Tool,
-  read: (tool: z.output<Tool>) => { schema: unknown; strict: boolean; at: readonly string[] },
+  schemas: (tool: z.output<Tool>) => readonly ToolSchemaAt[],
 ) =>
   z
     .array(tool)
     .max(TOOLS_MAX)
     .superRefine((tools, context) => {
       bounded((all: unknown) => sizeFault(all, TOOLS_BOUNDS))(tools, context);
+      const all = tools.flatMap((each, index) =>
+        schemas(each).map(({ at, ...schema }) => ({ ...schema, path: [index, ...at] })),
+      );
+      if (all.length > TOOLS_MAX) {
+        const message = `must have at most ${TOOLS_MAX} tools, those of namespaces included`;
+        context.addIssue({ code: 'custom', message });
+      }
       const compiled: unknown[] = [];
-      for (const [index, each] of tools.entries()) {
+      for (const { schema, strict, path } of all) {
         if (context.issues.length > 0) return;
-        const { schema, strict, at } = read(each);
-        const path = [index, ...at];
         addSchemaIssue(context, { schema, of: strict ? 'strict tool' : 'tool', at: path });
         if (!strict) continue;
         compiled.push(schema);

@@ -10,6 +10,14 @@ import {
   tollgateMember,
   type WholeAnswer,
 } from './dialect.ts';
+import {
+  type CallStyle,
+  finishOf,
+  needsStyle,
+  PLAIN_CALLS,
+  StyledCalls,
+  styledMember,
+} from './tools/chat-calls.ts';
 
 type Choice = NodeChunk['choices'][number];
 
@@ -36,8 +44,13 @@ export class ChatEvents implements AnswerEvents {
   /** The latest choice with a finish reason. It is held back, because DeepSeek's clients expect usage on the last one. */
   #heldBack: Choice | null = null;
 
-  constructor(head: AnswerHead, options: { choices: number; includeUsage: boolean }) {
+  /** null: the node's calls are in the client's form. */
+  readonly #calls: StyledCalls | null;
+
+  constructor(head: AnswerHead, options: { choices: number; includeUsage: boolean; calls?: CallStyle }) {
     this.#facts = head;
+    const style = options.calls ?? PLAIN_CALLS;
+    this.#calls = needsStyle(style) ? new StyledCalls(style) : null;
     this.#head = headOf(head, 'chat.completion.chunk');
     this.#prefix = `${JSON.stringify(this.#head).slice(0, -1)},"choices":`;
     this.#suffix = options.includeUsage ? ',"usage":null}' : '}';
@@ -47,7 +60,8 @@ export class ChatEvents implements AnswerEvents {
 
   chunk(chunk: NodeChunk): string {
     let text = '';
-    for (const choice of chunk.choices) {
+    for (const given of chunk.choices) {
+      const choice = this.#calls?.take(given) ?? given;
       if (choice.finish_reason === null) {
         text += this.#textEvent(choice) ?? this.#event([this.#delta(choice)]);
         continue;
@@ -63,7 +77,8 @@ export class ChatEvents implements AnswerEvents {
     let text = '';
     for (const index of this.#unfinished) {
       text += this.#flush();
-      this.#heldBack = this.#delta({ index, delta: {}, finish_reason: 'length' });
+      const cut: Choice = { index, delta: {}, finish_reason: 'length' };
+      this.#heldBack = this.#delta(this.#calls?.take(cut) ?? cut);
     }
     const last = {
       usage: toPublicUsage(usage, charge),
@@ -155,9 +170,11 @@ export class WholeChat implements WholeAnswer {
   readonly #facts: AnswerHead;
   readonly #head: ReturnType<typeof headOf>;
   readonly #messages: Message[];
+  readonly #calls: CallStyle;
 
-  constructor(head: AnswerHead, options: { choices: number }) {
+  constructor(head: AnswerHead, options: { choices: number; calls?: CallStyle }) {
     this.#facts = head;
+    this.#calls = options.calls ?? PLAIN_CALLS;
     this.#head = headOf(head, 'chat.completion');
     this.#messages = Array.from({ length: options.choices }, () => ({
       content: null,
@@ -200,10 +217,10 @@ export class WholeChat implements WholeAnswer {
           content: message.content ?? (message.toolCalls.length > 0 ? null : ''),
           refusal: null,
           ...bothReasoning(message.reasoning ?? undefined),
-          ...(message.toolCalls.length === 0 ? {} : { tool_calls: message.toolCalls }),
+          ...styledMember(this.#calls, message.toolCalls),
         },
         logprobs: publicLogprobs(message.logprobs),
-        finish_reason: message.finishReason ?? 'length',
+        finish_reason: finishOf(message.finishReason ?? 'length', this.#calls.isLegacy),
       })),
       usage: toPublicUsage(usage, charge),
       ...tollgateMember(this.#facts, ranOut),

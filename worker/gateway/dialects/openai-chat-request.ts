@@ -4,7 +4,7 @@
  */
 import * as z from 'zod';
 import type { ChatMessage, GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
-import { unreadFields } from '../../domain/unread-fields.ts';
+import { joinNames, unreadFields } from '../../domain/unread-fields.ts';
 import type { ApiError } from '../../http/api-error.ts';
 import { readFields, SessionKey } from '../../http/fields.ts';
 import { ALIKE } from './alike.ts';
@@ -20,13 +20,22 @@ import {
   samplers,
   Temperature,
   TokenLimit,
-  ToolName,
-  ToolSchema,
   TopP,
-  toolList,
 } from './fields.ts';
 import type { PartsOf } from './readable-body.ts';
 import { REASONING_FIELDS, readReasoning } from './reasoning-fields.ts';
+import { callsOf, contentOf, FunctionCall, legacyIds, ToolCall, unreadCalls } from './tools/chat-history.ts';
+import {
+  ChatToolChoice,
+  ChatTools,
+  chatChoice,
+  chatDeclarations,
+  FunctionCallChoice,
+  Functions,
+  knownChatTools,
+} from './tools/chat-tools.ts';
+import { type DeclaredTools, declareTools } from './tools/declared.ts';
+import { chooseTools } from './tools/tool-choice.ts';
 
 const TextPart = z.object({ type: z.literal('text'), text: z.string() });
 const Text = z
@@ -36,13 +45,6 @@ const Text = z
   );
 
 export const CHAT_PARTS: PartsOf = { list: 'messages', read: new Set(['text']), readWithin: new Set() };
-
-/** Some clients send a call without arguments back as they assembled it: without the field. */
-const ToolCall = z.object({
-  id: z.string(),
-  type: z.literal('function').default('function'),
-  function: z.object({ name: z.string(), arguments: z.string().default('') }),
-});
 
 /** The thought behind an earlier answer is read from either name; the model's profile says whether it goes on. */
 const Message = z.discriminatedUnion(
@@ -57,29 +59,13 @@ const Message = z.discriminatedUnion(
       reasoning: z.string().nullish(),
       name: z.string().optional(),
       tool_calls: z.array(ToolCall).nullish(),
+      /** Deprecated, with the role `function` as its result. */
+      function_call: FunctionCall.nullish(),
     }),
     z.object({ role: z.literal('tool'), content: Text.default(''), tool_call_id: z.string() }),
+    z.object({ role: z.literal('function'), content: Text.default(''), name: z.string() }),
   ],
   { error: 'must be a message with the role system, user, assistant or tool' },
-);
-
-const Tool = z.object({
-  type: z.literal('function'),
-  function: z.object({
-    name: ToolName,
-    description: z.string().nullish(),
-    parameters: ToolSchema.nullish(),
-    strict: z.boolean().nullish(),
-  }),
-});
-
-const TOOL_CHOICE = 'must be "none", "auto", "required" or {"type": "function", "function": {"name": "…"}}';
-const ToolChoice = z.union(
-  [
-    z.enum(['none', 'auto', 'required']),
-    z.object({ type: z.literal('function'), function: z.object({ name: ToolName }) }),
-  ],
-  { error: TOOL_CHOICE },
 );
 
 const JsonSchema = z.object({
@@ -106,13 +92,11 @@ export const ChatBody = z.object({
   seed: z.int().nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
-  tools: toolList(Tool, ({ function: { parameters, strict } }) => ({
-    schema: parameters,
-    strict: strict ?? false,
-    at: ['function', 'parameters'],
-  })).nullish(),
-  tool_choice: ToolChoice.nullish(),
+  tools: ChatTools.nullish(),
+  tool_choice: ChatToolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
+  functions: Functions.nullish(),
+  function_call: FunctionCallChoice.nullish(),
   response_format: z
     .discriminatedUnion('type', [
       z.object({ type: z.literal('text') }),
@@ -127,8 +111,9 @@ export const ChatBody = z.object({
 const ignoredOf = unreadFields({ schema: ChatBody, alike: ALIKE });
 
 type ReadChatRequest =
-  /** `includeUsage`: the client requested OpenAI's separate usage chunk */
-  { ok: true; request: ChatRequest; includeUsage: boolean } | { ok: false; error: ApiError };
+  /** `includeUsage`: the client requested OpenAI's separate usage chunk; `isLegacy`: it knows `function_call` only */
+  | { ok: true; request: ChatRequest; includeUsage: boolean; tools: DeclaredTools; isLegacy: boolean }
+  | { ok: false; error: ApiError };
 
 export function readChatRequest(body: Record<string, unknown>, headers: Headers): ReadChatRequest {
   const parsed = readFields(ChatBody, body, headers);
@@ -136,10 +121,20 @@ export function readChatRequest(body: Record<string, unknown>, headers: Headers)
   const { fields, session } = parsed;
   const steered = readReasoning(fields);
   if (!steered.ok) return steered;
-  const messages = fields.messages.map(toChatMessage);
-  const generate = { messages, ...samplingFields(fields) };
+  const read = readTools(fields);
+  if (!read.ok) return read;
+  const { tools, chosen, isLegacy } = read;
+  const ids = legacyIds(fields.messages);
+  const messages = fields.messages.map((message, at) => toChatMessage(message, ids[at]!));
+  const { tools: list, tool_choice } = chosen;
+  // The deprecated form has room for one call.
+  const parallel_tool_calls = isLegacy || fields.parallel_tool_calls === false ? (false as const) : undefined;
+  const generate = { messages, ...samplingFields(fields), tools: list, tool_choice, parallel_tool_calls };
+  const known = { ...body, tools: knownChatTools(body.tools) };
   return {
     ok: true,
+    tools,
+    isLegacy,
     includeUsage: fields.stream_options?.include_usage ?? false,
     request: {
       model: fields.model,
@@ -150,7 +145,7 @@ export function readChatRequest(body: Record<string, unknown>, headers: Headers)
       promptField: 'messages',
       thoughtField: 'messages[].reasoning_content',
       reasoning: steered.reasoning,
-      ignored: ignoredOf(body),
+      ignored: joinNames(ignoredOf(known), tools.ignored, unreadCalls(fields.messages)),
       generate,
     },
   };
@@ -158,7 +153,10 @@ export function readChatRequest(body: Record<string, unknown>, headers: Headers)
 
 function samplingFields(
   fields: z.infer<typeof ChatBody>,
-): Omit<GenerateRequest, 'messages' | 'max_tokens' | 'cache_salt'> {
+): Omit<
+  GenerateRequest,
+  'messages' | 'tools' | 'tool_choice' | 'parallel_tool_calls' | 'max_tokens' | 'cache_salt'
+> {
   return {
     temperature: fields.temperature ?? undefined,
     top_p: fields.top_p ?? undefined,
@@ -170,28 +168,51 @@ function samplingFields(
     seed: fields.seed ?? undefined,
     logprobs: fields.logprobs ?? undefined,
     top_logprobs: fields.top_logprobs ?? undefined,
-    tools: fields.tools ?? undefined,
-    tool_choice: fields.tool_choice ?? undefined,
-    parallel_tool_calls: fields.parallel_tool_calls === false ? false : undefined,
     response_format: fields.response_format ?? undefined,
   };
 }
 
-function toChatMessage(message: z.infer<typeof Message>): ChatMessage {
+type Fields = z.infer<typeof ChatBody>;
+type Message = z.infer<typeof Message>;
+
+/** The tools with the choice among them. `functions` are what `tools` were before OpenAI renamed them. */
+function readTools({ functions, function_call: called, tools: given, tool_choice: choice }: Fields) {
+  const hasTools = (given?.length ?? 0) > 0;
+  if (hasTools && functions?.length) {
+    const message = '`functions`: must not be sent beside `tools`, which replace them.';
+    return { ok: false as const, error: { reason: 'invalid_field' as const, param: 'functions', message } };
+  }
+  const isLegacy = !hasTools && ((functions?.length ?? 0) > 0 || (called ?? null) !== null);
+  const ofFunctions = (functions ?? []).map((each) => ({ kind: 'function' as const, ...each }));
+  const declared = declareTools(isLegacy ? ofFunctions : chatDeclarations(given ?? []));
+  const legacyChoice = typeof called === 'object' && called !== null ? { tool: called } : called;
+  const chosen = chooseTools(declared, isLegacy ? (legacyChoice ?? undefined) : chatChoice(choice));
+  if (!chosen.ok) return chosen;
+  // Each of the two choices belongs to its own list.
+  const other = isLegacy ? (choice ? ['tool_choice'] : []) : called ? ['function_call'] : [];
+  const tools = { ...declared, ignored: [...declared.ignored, ...other] };
+  return { ok: true as const, tools, chosen, isLegacy };
+}
+
+function toChatMessage(message: Message, legacyId: string): ChatMessage {
   switch (message.role) {
     case 'developer':
     case 'system':
       return { ...message, role: 'system' };
     case 'assistant': {
-      const { content, reasoning_content, reasoning, tool_calls, ...rest } = message;
+      const { reasoning_content, reasoning, name } = message;
+      const calls = callsOf(message, legacyId);
       return {
-        ...rest,
+        role: 'assistant',
+        name,
         // Only an answer of calls has none; templates expect a text of any other.
-        content: content ?? (tool_calls && tool_calls.length > 0 ? null : ''),
+        content: contentOf(message) ?? (calls ? null : ''),
         reasoning_content: reasoning_content ?? reasoning ?? undefined,
-        tool_calls: tool_calls ?? undefined,
+        tool_calls: calls,
       };
     }
+    case 'function':
+      return { role: 'tool', content: message.content, tool_call_id: legacyId };
     default:
       return message;
   }

@@ -8,14 +8,15 @@ const dialect: Dialect = {
   read(body, headers) {
     const parsed = readChatRequest(body, headers);
     if (!parsed.ok) return parsed;
-    const { request, includeUsage } = parsed;
+    const { request, includeUsage, tools, isLegacy } = parsed;
+    const calls = { forms: tools.forms, isLegacy };
     const { choices } = request;
     return {
       ok: true,
       dialectRequest: {
         request,
-        events: (head) => new ChatEvents(head, { choices, includeUsage }),
-        whole: (head) => new WholeChat(head, { choices }),
+        events: (head) => new ChatEvents(head, { choices, includeUsage, calls }),
+        whole: (head) => new WholeChat(head, { choices, calls }),
       },
     };
   },

@@ -14,7 +14,13 @@ import {
 } from './dialect.ts';
 import type { ResponsesFields } from './openai-responses-request.ts';
 import { SEALED_THOUGHT, sealedThought } from './sealed-thought.ts';
+import type { ToolForm } from './tools/declared.ts';
+import { CALL_EVENTS, type CallItem, type GrowingCall, growingCall } from './tools/responses-call.ts';
+import { shownTool } from './tools/responses-tools.ts';
 import { idSuffix } from './turn-head.ts';
+
+/** The client's forms of the tools, by the names that the model knows. */
+type Forms = ReadonlyMap<string, ToolForm>;
 
 type Status = 'in_progress' | 'completed' | 'incomplete';
 
@@ -34,15 +40,8 @@ interface MessageItem {
   readonly content: { type: 'output_text'; text: string; annotations: []; logprobs: [] }[];
   status: Status;
 }
-interface CallItem {
-  readonly type: 'function_call';
-  readonly id: string;
-  readonly call_id: string;
-  readonly name: string;
-  arguments: string;
-  status: Status;
-}
-type Item = ReasoningItem | MessageItem | CallItem;
+type TextItem = ReasoningItem | MessageItem;
+type Item = TextItem | CallItem;
 
 /** How reasoning is shown, as the request wants it. */
 interface ReasoningOptions {
@@ -54,8 +53,18 @@ interface ReasoningOptions {
   readonly encrypted: boolean;
 }
 
+interface OutputOptions {
+  readonly reasoning: ReasoningOptions;
+  readonly forms: Forms;
+}
+
 type Emit = (type: string, fields: object) => void;
 type Delta = NodeChunk['choices'][number]['delta'];
+
+/** The item that is growing. `index` is that of a call in the node's chunks. */
+type OpenItem =
+  | { readonly item: TextItem }
+  | { readonly item: CallItem; readonly call: GrowingCall; readonly index: number };
 
 /** Assembles the output items of one answer and emits an event for each step. */
 class Output {
@@ -64,12 +73,14 @@ class Output {
   readonly #emit: Emit;
   readonly #reasoning: ReasoningOptions;
   /** The item that is growing. `call` is the index of a tool call. */
-  #open: { item: Item; call: number | null } | null = null;
+  #open: OpenItem | null = null;
+  readonly #forms: Forms;
 
   /** @param suffix part of every item's id, so that no other answer has the same ids */
-  constructor(suffix: string, reasoning: ReasoningOptions, emit: Emit) {
+  constructor(suffix: string, { reasoning, forms }: OutputOptions, emit: Emit) {
     this.#suffix = suffix;
     this.#reasoning = reasoning;
+    this.#forms = forms;
     this.#emit = emit;
   }
 
@@ -77,28 +88,27 @@ class Output {
     if (reasoning_content) this.#think(reasoning_content);
     if (content) this.#write(content);
     for (const call of tool_calls) {
-      const item = this.#call(call.index, call.id, call.function.name);
-      const delta = call.function.arguments ?? '';
-      if (delta === '') continue;
-      item.arguments += delta;
-      this.#emit('response.function_call_arguments.delta', { ...this.#position(item), delta });
+      const growing = this.#call(call.index, call.id, call.function.name);
+      this.#growCall(growing.item, growing.take(call.function.arguments ?? ''));
     }
   }
 
   close(status: Exclude<Status, 'in_progress'> = 'completed'): void {
-    const item = this.#open?.item;
-    if (!item) return;
+    const open = this.#open;
+    if (!open) return;
     this.#open = null;
+    const { item } = open;
     item.status = status;
-    if (item.type === 'function_call') {
-      const { arguments: args } = item;
-      this.#emit('response.function_call_arguments.done', { ...this.#position(item), arguments: args });
-    } else if (item.type === 'message') {
+    if ('call' in open) {
+      this.#growCall(open.item, open.call.end());
+      this.#emit(CALL_EVENTS[open.item.type].done, { ...this.#position(item), ...open.call.whole() });
+    } else if (open.item.type === 'message') {
+      const { item } = open;
       const [part] = item.content;
       const position = { ...this.#position(item), content_index: 0 };
       this.#emit('response.output_text.done', { ...position, text: part!.text, logprobs: [] });
       this.#emit('response.content_part.done', { ...position, part });
-    } else this.#endThought(item);
+    } else this.#endThought(open.item);
     this.#emit('response.output_item.done', { output_index: this.items.indexOf(item), item });
   }
 
@@ -110,11 +120,15 @@ class Output {
     this.#emit('response.output_text.delta', { ...position, delta, logprobs: [] });
   }
 
+  #growCall(item: CallItem, delta: string): void {
+    if (delta !== '') this.#emit(CALL_EVENTS[item.type].delta, { ...this.#position(item), delta });
+  }
+
   #beginMessage(): MessageItem {
     const item: MessageItem = {
       ...{ type: 'message', id: this.#newId('msg'), role: 'assistant', content: [], status: 'in_progress' },
     };
-    this.#begin(item, null);
+    this.#begin({ item });
     const part: MessageItem['content'][number] = {
       ...{ type: 'output_text', text: '', annotations: [], logprobs: [] },
     };
@@ -139,7 +153,7 @@ class Output {
       ...{ type: 'reasoning', id: this.#newId('rs'), summary: [], content: [], status: 'in_progress' },
       ...(this.#reasoning.encrypted && { encrypted_content: null }),
     };
-    this.#begin(item, null);
+    this.#begin({ item });
     const position = this.#position(item);
     const summary = { type: 'summary_text', text: '' } as const;
     this.#emit('response.reasoning_summary_part.added', { ...position, summary_index: 0, part: summary });
@@ -164,26 +178,19 @@ class Output {
     this.#emit('response.content_part.done', { ...position, content_index: 0, part });
   }
 
-  #call(index: number, callId: string | undefined, name: string | undefined): CallItem {
-    if (this.#open?.item.type === 'function_call' && this.#open.call === index) return this.#open.item;
-    const id = this.#newId('fc');
-    const item: CallItem = {
-      type: 'function_call',
-      id,
-      call_id: callId ?? id,
-      name: name ?? '',
-      arguments: '',
-      status: 'in_progress',
-    };
-    this.#begin(item, index);
-    return item;
+  #call(index: number, callId: string | undefined, name = ''): GrowingCall {
+    if (this.#open && 'call' in this.#open && this.#open.index === index) return this.#open.call;
+    const newId = (prefix: string) => this.#newId(prefix);
+    const call = growingCall(this.#forms.get(name), { newId, callId, name });
+    this.#begin({ item: call.item, call, index });
+    return call;
   }
 
-  #begin(item: Item, call: number | null): void {
+  #begin(open: OpenItem): void {
     this.close();
-    this.items.push(item);
-    this.#open = { item, call };
-    this.#emit('response.output_item.added', { output_index: this.items.length - 1, item });
+    this.items.push(open.item);
+    this.#open = open;
+    this.#emit('response.output_item.added', { output_index: this.items.length - 1, item: open.item });
   }
 
   #position(item: Item) {
@@ -208,10 +215,10 @@ export class ResponseEvents implements AnswerEvents {
   #sequence = 0;
   #finish: string | null = null;
 
-  constructor(head: AnswerHead, fields: ResponsesFields) {
+  constructor(head: AnswerHead, fields: ResponsesFields, forms: Forms) {
     this.#head = head;
     this.#fields = fields;
-    this.#output = new Output(suffixOf(head), reasoningOptions(fields), (type, data) =>
+    this.#output = new Output(suffixOf(head), { reasoning: reasoningOptions(fields), forms }, (type, data) =>
       this.#event(type, data),
     );
   }
@@ -277,10 +284,14 @@ export class WholeResponse implements WholeAnswer {
   readonly #output: Output;
   #finish: string | null = null;
 
-  constructor(head: AnswerHead, fields: ResponsesFields) {
+  constructor(head: AnswerHead, fields: ResponsesFields, forms: Forms) {
     this.#head = head;
     this.#fields = fields;
-    this.#output = new Output(suffixOf(head), reasoningOptions(fields), () => undefined);
+    this.#output = new Output(
+      suffixOf(head),
+      { reasoning: reasoningOptions(fields), forms },
+      () => undefined,
+    );
   }
 
   chunk({ choices }: NodeChunk): void {
@@ -364,11 +375,7 @@ function responseOf(
     temperature: fields.temperature ?? null,
     text: { format: fields.text?.format ?? { type: 'text' } },
     tool_choice: fields.tool_choice ?? 'auto',
-    tools: (fields.tools ?? []).map((tool) => ({
-      ...tool,
-      parameters: tool.parameters ?? null,
-      strict: tool.strict ?? null,
-    })),
+    tools: (fields.tools ?? []).flatMap((tool) => shownTool(tool) ?? []),
     top_p: fields.top_p ?? null,
     truncation: 'disabled',
     system_fingerprint: head.revision,

@@ -14,14 +14,22 @@ import {
   samplers,
   Temperature,
   TokenLimit,
-  ToolName,
-  ToolSchema,
   TopP,
-  toolList,
 } from './fields.ts';
 import type { PartsOf } from './readable-body.ts';
 import { REASONING_FIELDS, readReasoning } from './reasoning-fields.ts';
 import { SEALED_THOUGHT, unsealedThought } from './sealed-thought.ts';
+import { customArguments } from './tools/custom-tool.ts';
+import { type DeclaredTools, declareTools, modelName } from './tools/declared.ts';
+import { ForeignItem, foreignOr, itemTools, knownItems } from './tools/responses-history.ts';
+import {
+  knownResponsesTools,
+  ResponsesToolChoice,
+  ResponsesTools,
+  responsesChoice,
+  responsesDeclarations,
+} from './tools/responses-tools.ts';
+import { chooseTools } from './tools/tool-choice.ts';
 
 const TEXT_PARTS = 'must be a string or an array of text parts: only text is supported';
 const TextPart = z.object({ type: z.enum(['input_text', 'output_text', 'text']), text: z.string() });
@@ -49,10 +57,16 @@ const CallItem = z.object({
   type: z.literal('function_call'),
   call_id: z.string(),
   name: z.string(),
+  /** Of a tool that was declared in one. */
+  namespace: z.string().nullish(),
   arguments: z.string().default(''),
 });
+const CustomCallItem = CallItem.omit({ arguments: true }).extend({
+  type: z.literal('custom_tool_call'),
+  input: z.string(),
+});
 const CallOutputItem = z.object({
-  type: z.literal('function_call_output'),
+  type: z.enum(['function_call_output', 'custom_tool_call_output']),
   call_id: z.string(),
   output: Text,
 });
@@ -64,11 +78,8 @@ const ReasoningItem = z.object({
   encrypted_content: z.string().nullish(),
 });
 
-const ITEM =
-  'must be a message, a function_call, a function_call_output or a reasoning item: other items are not supported';
-const Item = z.discriminatedUnion('type', [MessageItem, CallItem, CallOutputItem, ReasoningItem], {
-  error: ITEM,
-});
+const ITEMS = [MessageItem, CallItem, CustomCallItem, CallOutputItem, ReasoningItem, ForeignItem] as const;
+const Item = foreignOr(z.discriminatedUnion('type', ITEMS, { error: 'must be an item with a type' }));
 
 /** Normalizes the input before validation: a string is one user message, and an item without a type is a message. */
 function toItems(input: unknown): unknown {
@@ -83,17 +94,6 @@ function toItems(input: unknown): unknown {
 const Input = z.preprocess(
   toItems,
   z.array(Item, { error: 'must be a string or an array of items' }).min(1).max(MESSAGES_MAX),
-);
-
-const Tool = z.object(
-  {
-    type: z.literal('function', { error: 'must be "function": built-in tools are not supported' }),
-    name: ToolName,
-    description: z.string().nullish(),
-    parameters: ToolSchema.nullish(),
-    strict: z.boolean().nullish(),
-  },
-  { error: 'must be a function tool' },
 );
 
 const Format = z.discriminatedUnion('type', [
@@ -123,14 +123,8 @@ export const ResponsesBody = z.object({
   temperature: Temperature.nullish(),
   top_p: TopP.nullish(),
   ...SAMPLERS,
-  tools: toolList(Tool, ({ parameters, strict }) => ({
-    schema: parameters,
-    strict: strict ?? false,
-    at: ['parameters'],
-  })).nullish(),
-  tool_choice: z
-    .union([z.enum(['none', 'auto', 'required']), z.object({ type: z.literal('function'), name: ToolName })])
-    .nullish(),
+  tools: ResponsesTools.nullish(),
+  tool_choice: ResponsesToolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   text: z.object({ format: Format.nullish() }).nullish(),
   ...REASONING_FIELDS,
@@ -170,35 +164,41 @@ const NOT_IN_BATCHES: ApiError = {
 };
 
 type ReadResponsesRequest =
-  | { ok: true; request: ChatRequest; fields: ResponsesFields }
+  | { ok: true; request: ChatRequest; fields: ResponsesFields; tools: DeclaredTools }
   | { ok: false; error: ApiError };
 
 export function readResponsesRequest(body: Record<string, unknown>, headers: Headers): ReadResponsesRequest {
-  const parsed = readFields(ResponsesBody, body, headers);
+  const gathered = { ...body, tools: itemTools(body) };
+  const parsed = readFields(ResponsesBody, gathered, headers);
   if (!parsed.ok) return parsed;
   const { fields, session } = parsed;
   if (fields.previous_response_id) return { ok: false, error: NOT_IN_BATCHES };
   const steered = readReasoning(fields);
   if (!steered.ok) return steered;
-  const messages = toMessages(fields);
+  const tools = declareTools(responsesDeclarations(fields.tools ?? []));
+  const chosen = chooseTools(tools, responsesChoice(fields.tool_choice));
+  if (!chosen.ok) return chosen;
+  const messages = toMessages(fields, tools);
   if (messages.length === 0) {
     const message = '`input` must have at least one message or function call output.';
     return { ok: false, error: { reason: 'invalid_field', param: 'input', message } };
   }
-  const tools = fields.tools?.map(({ type, ...definition }) => ({ type, function: withoutNull(definition) }));
   const generate = {
     messages,
     temperature: fields.temperature ?? undefined,
     top_p: fields.top_p ?? undefined,
     ...samplers(fields),
-    tools,
-    tool_choice: toToolChoice(fields.tool_choice),
+    tools: chosen.tools,
+    tool_choice: chosen.tool_choice,
     parallel_tool_calls: fields.parallel_tool_calls === false ? (false as const) : undefined,
     response_format: toResponseFormat(fields.text?.format),
   };
+  const read = { ...gathered, tools: knownResponsesTools(gathered.tools), input: knownItems(body.input) };
+  const unreadItems = fields.input.flatMap((item) => (item.type === 'foreign' ? item.ignored : []));
   return {
     ok: true,
     fields,
+    tools,
     request: {
       model: fields.model,
       stream: fields.stream ?? false,
@@ -208,7 +208,7 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
       promptField: 'input',
       thoughtField: 'input[].content',
       reasoning: steered.reasoning,
-      ignored: joinNames(ignoredOf(body), unreadIncludes(fields)),
+      ignored: joinNames(ignoredOf(read), unreadIncludes(fields), tools.ignored, unreadItems),
       generate,
     },
   };
@@ -219,22 +219,27 @@ function unreadIncludes({ include }: ResponsesFields): string[] {
   return include?.some((name) => name !== SEALED_THOUGHT) ? ['include'] : [];
 }
 
-function toMessages({ instructions, input }: ResponsesFields): ChatMessage[] {
+function toMessages({ instructions, input }: ResponsesFields, tools: DeclaredTools): ChatMessage[] {
   const messages: ChatMessage[] = instructions ? [{ role: 'system', content: instructions }] : [];
   /** The thought of an answer stands before it as an item of its own. */
   let thought: string | undefined;
+  /** The text before is that of a tool, which stands apart from what is written around it. */
+  let isForeign = false;
   for (const item of input) {
     if (item.type === 'reasoning') {
       thought = joined(thought, thoughtOf(item));
       continue;
     }
-    const turn = turnOf(item);
+    const turn = turnOf(item, tools);
+    if (turn === null) continue;
+    const isApart = isForeign || item.type === 'foreign';
+    isForeign = item.type === 'foreign';
     if (turn.role !== 'assistant') {
       // An answer that was cut off within its thought has no other item.
       if (thought !== undefined)
         messages.push({ role: 'assistant', content: '', reasoning_content: thought });
       messages.push(turn);
-    } else if (!mergedInto(messages.at(-1), turn, thought))
+    } else if (!mergedInto(messages.at(-1), turn, { thought, isApart }))
       messages.push({ ...turn, reasoning_content: thought });
     thought = undefined;
   }
@@ -247,27 +252,37 @@ type AssistantTurn = Extract<ChatMessage, { role: 'assistant' }>;
 function mergedInto(
   last: ChatMessage | undefined,
   turn: AssistantTurn,
-  thought: string | undefined,
+  { thought, isApart }: { thought: string | undefined; isApart: boolean },
 ): boolean {
   if (last?.role !== 'assistant' || (turn.tool_calls === undefined && last.tool_calls === undefined))
     return false;
   if (turn.tool_calls) last.tool_calls = [...(last.tool_calls ?? []), ...turn.tool_calls];
-  if (turn.content) last.content = (last.content ?? '') + turn.content;
+  if (turn.content)
+    last.content = (last.content ? last.content + (isApart ? '\n\n' : '') : '') + turn.content;
   last.reasoning_content = joined(last.reasoning_content, thought);
   return true;
 }
 
-function turnOf(item: Exclude<z.infer<typeof Item>, { type: 'reasoning' }>): ChatMessage {
+/** null: an item without anything to read. */
+function turnOf(
+  item: Exclude<z.infer<typeof Item>, { type: 'reasoning' }>,
+  tools: DeclaredTools,
+): ChatMessage | null {
   switch (item.type) {
     case 'message':
       return { role: item.role === 'developer' ? 'system' : item.role, content: item.content };
-    case 'function_call': {
-      const { call_id: id, name, arguments: args } = item;
-      const call = { id, type: 'function' as const, function: { name, arguments: args } };
+    case 'function_call':
+    case 'custom_tool_call': {
+      const args = item.type === 'function_call' ? item.arguments : customArguments(item.input);
+      const name = modelName(tools, item.name, item.namespace);
+      const call = { id: item.call_id, type: 'function' as const, function: { name, arguments: args } };
       return { role: 'assistant', content: null, tool_calls: [call] };
     }
     case 'function_call_output':
+    case 'custom_tool_call_output':
       return { role: 'tool', content: item.output, tool_call_id: item.call_id };
+    case 'foreign':
+      return item.text === null ? null : { role: item.role, content: item.text };
   }
 }
 
@@ -280,12 +295,6 @@ function thoughtOf(item: z.infer<typeof ReasoningItem>): string | undefined {
 
 function joined(before: string | undefined, more: string | undefined): string | undefined {
   return before !== undefined && more !== undefined ? `${before}\n${more}` : (before ?? more);
-}
-
-function toToolChoice(choice: ResponsesFields['tool_choice']) {
-  if (typeof choice === 'object' && choice !== null)
-    return { type: 'function' as const, function: { name: choice.name } };
-  return choice ?? undefined;
 }
 
 function toResponseFormat(format: z.infer<typeof Format> | null | undefined) {

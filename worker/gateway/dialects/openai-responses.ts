@@ -9,13 +9,13 @@ const dialect: Dialect = {
   read(body, headers) {
     const parsed = readResponsesRequest(body, headers);
     if (!parsed.ok) return parsed;
-    const { request, fields } = parsed;
+    const { request, fields, tools } = parsed;
     return {
       ok: true,
       dialectRequest: {
         request,
-        events: (head) => new ResponseEvents(head, fields),
-        whole: (head) => new WholeResponse(head, fields),
+        events: (head) => new ResponseEvents(head, fields, tools.forms),
+        whole: (head) => new WholeResponse(head, fields, tools.forms),
       },
     };
   },

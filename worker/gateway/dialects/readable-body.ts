@@ -13,6 +13,8 @@ export interface PartsOf {
   /** The types of parts that the dialect's schema reads, each where it may stand: in a message, or in a part of one. */
   readonly read: ReadonlySet<unknown>;
   readonly readWithin: ReadonlySet<unknown>;
+  /** Types that the dialect makes text of itself, with all that is in them. */
+  readonly isWhole?: (type: string) => boolean;
 }
 
 export type ReadableBody =
@@ -86,6 +88,7 @@ class Walk {
   ): readonly unknown[] {
     return mapped(list, (part, index) => {
       if (!isObject(part) || typeof part.type !== 'string') return part;
+      if (this.#parts.isWhole?.(part.type)) return part;
       const partPath = `${path}[${index}]`;
       if (!read.has(part.type))
         return this.#replaced(part, { path: partPath, name, fromUser, index, of: list.length });
