@@ -189,6 +189,7 @@ export class EngineRun {
       usage: this.#usage,
       // JSON leaves out what is undefined.
       overrun_tokens: this.#reader.overrunTokens || undefined,
+      over_budget_tokens: this.#reader.overBudgetTokens || undefined,
       ticket: claims.ticket,
     };
   }

@@ -217,6 +217,11 @@ export const Receipt = z.object({
   usage: NodeUsage,
   /** Tokens that the engine generated past the claim's `max_tokens`; `usage` ends there. Absent: none. */
   overrun_tokens: tokens.optional(),
+  /**
+   * Tokens of a thought that the engine generated past its budget, where the agent keeps it: the engine stops a moment later.
+   * `usage` has none of them, and unlike an overrun they are expected. Absent: none.
+   */
+  over_budget_tokens: tokens.optional(),
   /** From the request's claims. */
   ticket: Ticket.optional(),
 });

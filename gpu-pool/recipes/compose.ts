@@ -164,9 +164,12 @@ function environment(settings: readonly Setting[]): string {
   return `    environment:\n${lines.join('')}`;
 }
 
-/** A YAML scalar: unquoted where YAML reads it as this very string, else in JSON's quoting, which YAML accepts. */
+/**
+ * A YAML scalar: unquoted where YAML reads it as this very string, else in JSON's quoting, which YAML accepts. Compose would
+ * put the value of a variable in place of `$NAME`, and refuses a file with `$(`, so each `$` is doubled.
+ */
 function scalar(text: string): string {
   return /^(?:[\w/]|-+[a-z])[\w./=:+-]*$/.test(text) && !/:$|^[\d.:]+$/.test(text)
     ? text
-    : JSON.stringify(text);
+    : JSON.stringify(text.replaceAll('$', '$$$$'));
 }

@@ -7,6 +7,7 @@ import { gzipSync } from 'node:zlib';
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKey, PortalSession } from '../../gpu-pool/local/portal-session.ts';
+import { operatorApi } from '../../gpu-pool/local/stack.ts';
 import { newId } from '../../worker/domain/ids.ts';
 import { api, chatBody, type Local } from '../e2e/local.ts';
 import { GITHUB_SETTINGS, openPortal, type Portal, signIn } from './fixtures.ts';
@@ -87,6 +88,24 @@ const PAGES: readonly [name: string, who: Who, path: string, status?: number][] 
   ['sandbox checkout', 'customer', 'CHECKOUT'],
 ];
 
+/** A model that is not sold, whose texts are as long as they may be. */
+async function addLongestModel({ local }: Portal): Promise<void> {
+  const profile = JSON.parse(readFileSync('gpu-pool/models/deepseek-r1-0528.json', 'utf8'));
+  const long = (length: number) => `Long-${'x'.repeat(length - 5)}`;
+  await operatorApi(local.stack.edge, 'POST', '/models', {
+    id: long(64).toLowerCase(),
+    name: long(80),
+    aliases: Array.from({ length: 16 }, (_, index) => `${long(125)}${index}`),
+    model_paths: [long(256)],
+    revision: long(100),
+    license: long(100),
+    context_tokens: 131_072,
+    output_tokens_max: 65_536,
+    output_tokens_default: 32_768,
+    profile,
+  });
+}
+
 let portal: Portal;
 /** Paths that are known only after the setup, by their placeholder in PAGES. */
 const dynamicPaths: Record<string, string> = {};
@@ -95,6 +114,7 @@ const contexts = new Map<string, BrowserContext>();
 beforeAll(async () => {
   portal = await openPortal({ settings: GITHUB_SETTINGS });
   await createUsage(portal);
+  await addLongestModel(portal);
   const { portal: customer, operator } = portal.local.stack.dev;
   for (const locale of LOCALES) {
     for (const who of ['nobody', 'customer', 'operator'] as const) {

@@ -16,8 +16,11 @@ export const PROFILE_BYTES_MAX = 12 * 1024;
 export const OUTPUT_TOKENS_MAX = 65_536;
 export const CONTEXT_TOKENS_MAX = 10_000_000;
 
-/** Lower case, as a request's model is compared so, and without a slash, as price versions and addresses contain it. */
-export const MODEL_ID = /^[a-z0-9][a-z0-9._-]{0,63}$/;
+/**
+ * Lower case, as a request's model is compared so, and without a slash, as price versions and addresses contain it. `new` is
+ * the console's page for a new model.
+ */
+export const MODEL_ID = /^(?!new$)[a-z0-9][a-z0-9._-]{0,63}$/;
 export const MODEL_ALIAS = /^[A-Za-z0-9][\w./:-]{0,127}$/;
 /** The `model_path` that an engine reports: a folder, or a repository. */
 export const MODEL_PATH = /^[A-Za-z0-9/][\w./:@-]{0,255}$/;

@@ -58,7 +58,10 @@ const PriceFields = z.strictObject({
 const NewModelRequest = z.strictObject({
   id: z
     .string()
-    .regex(MODEL_ID, 'must be 1 to 64 lower-case letters, digits or `. _ -`, a letter or digit first'),
+    .regex(
+      MODEL_ID,
+      'must be 1 to 64 lower-case letters, digits or `. _ -`, a letter or digit first, and not `new`',
+    ),
   ...Fields,
   aliases: Fields.aliases.default([]),
   /** Without prices no customer can use the model, and it can still be deleted. */

@@ -176,9 +176,14 @@ export class StreamReader {
     return this.#meter.current();
   }
 
-  /** Tokens that the engine generated past the claim, or past the budget of a thought. */
+  /** Tokens that the engine generated past the claim. */
   get overrunTokens(): number {
     return this.#meter.overrunTokens;
+  }
+
+  /** Tokens of a thought past its budget. */
+  get overBudgetTokens(): number {
+    return this.#meter.overBudgetTokens;
   }
 
   /** Whether the engine has generated more than the claim allows. */

@@ -136,9 +136,14 @@ export class UsageMeter {
       Object.assign(counts, { completion: 0, reasoning: 0, reported: false, deltas: 0 });
   }
 
-  /** Tokens that the engine generated past the claim, or past the budget of a thought. */
+  /** Tokens that the engine generated past the claim. */
   get overrunTokens(): number {
-    return this.#pastBudget + this.#pastClaim();
+    return this.#pastClaim();
+  }
+
+  /** Tokens of a thought that the engine generated past its budget, until it was stopped and the thought closed. */
+  get overBudgetTokens(): number {
+    return this.#pastBudget;
   }
 
   /** Whether the engine has generated more than the claim allows. */

@@ -647,6 +647,21 @@ async function profileFile(profile: unknown): Promise<string> {
 }
 
 describe('a model that no file names', () => {
+  it('gets the text of its flags as it is, in every format', async () => {
+    const value = `$(touch x) \`y\` \${HOME} $HOME %h \\ # ' "`;
+    const profile = { ...OTHER, chatTemplate: null, hardware: { '8xh800': { '--a-flag': value } } };
+    const file = await profileFile(profile);
+    const text = async (format: string) =>
+      (await recipeCommand('--profile', file, '--hardware', '8xh800', '--format', format)).stdout;
+    // Compose reads `$$` as `$`.
+    const compose = /^ {6}- ("--a-flag=.*")$/m.exec(await text('compose'))![1]!;
+    expect(JSON.parse(compose)).toBe(`--a-flag=${value.replaceAll('$', '$$$$')}`);
+    const shell = /^ {2}('--a-flag=.*')$/m.exec(await text('shell'))![1]!;
+    expect((await run('bash', ['-c', `printf '%s' ${shell}`])).stdout).toBe(`--a-flag=${value}`);
+    const systemd = /^ {4}("--a-flag=.*")(?: \\)?$/m.exec(await text('systemd'))![1]!;
+    expect(JSON.parse(systemd).replaceAll('$$', '$').replaceAll('%%', '%')).toBe(`--a-flag=${value}`);
+  });
+
   const ON_H800 = ['--hardware', '8xh800', '--format', 'systemd'];
 
   it('gets its flags from its profile, in place of the table’s or after them', async () => {

@@ -130,6 +130,8 @@ describe('a new model', () => {
   it.each<[string, object, string]>([
     ['id', { id: 'Qwen' }, 'id'],
     ['id', { id: 'a/b' }, 'id'],
+    // The console would show its form for a new model in place of this one.
+    ['id', { id: 'new' }, 'id'],
     ['id', { id: 'a'.repeat(65) }, 'id'],
     ['name', { name: '' }, 'name'],
     ['aliases', { aliases: ['a b'] }, 'aliases.0'],

@@ -107,13 +107,13 @@ async function list(c: PortalContext) {
         <tbody>
           {models.map((model) => (
             <tr>
-              <th scope="row">
+              <th scope="row" class="wraps">
                 <a class="link" href={`${PATH}/${model.id}`}>
                   {model.name}
                 </a>
                 <div class="muted font-mono text-sm font-normal">{model.id}</div>
               </th>
-              <td class="text-sm">{model.aliases.join(', ')}</td>
+              <td class="wraps text-sm">{model.aliases.join(', ')}</td>
               <td class="text-sm">
                 {model.profile.repository ?? names.noProfile}
                 <div class="muted">{model.license}</div>

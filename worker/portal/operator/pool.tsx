@@ -108,7 +108,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
       {joinToken && <JoinCommand c={c} token={joinToken.text} expiresAtMs={Number(joinToken.note)} />}
       {catalogue.map((model, index) => (
         <section aria-labelledby={`model-${index}`} class="mb-10">
-          <h2 id={`model-${index}`} class="mb-2">
+          <h2 id={`model-${index}`} class="mb-2 wrap-anywhere">
             {model.name} <span class="muted font-mono text-sm font-normal">{model.id}</span>
           </h2>
           {snapshots[index] === null && <p class="mb-2 text-error">{t.pool.silent}</p>}

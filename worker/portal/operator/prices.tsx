@@ -118,7 +118,7 @@ async function show(c: PortalContext, state: { typed?: Typed; faults?: Faults })
       {ended && <Callout tone="success">{names.endedNotice(ended)}</Callout>}
       {models.map((model, index) => (
         <section aria-labelledby={`model-${index}`} class="mb-10">
-          <h2 id={`model-${index}`} class="mb-2">
+          <h2 id={`model-${index}`} class="mb-2 wrap-anywhere">
             {model.name} <span class="muted font-mono text-sm font-normal">{model.id}</span>{' '}
             <a
               class="link text-sm font-normal"

@@ -130,7 +130,7 @@ function ModelRows({ c, model, nowMs }: { c: PortalContext; model: Model; nowMs:
             {model.name} <span class="muted block font-mono font-normal sm:inline">{model.id}</span>
             {prices.length > 1 && <span class="block font-normal">{windowText(c, price)}</span>}
             {model.endsAtMs !== null && (
-              <span class="block font-normal text-warning">
+              <span class="block whitespace-normal font-normal text-warning">
                 {t.landing.endsOn(f.date(model.endsAtMs), model.successorId)}
               </span>
             )}
