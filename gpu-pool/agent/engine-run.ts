@@ -114,8 +114,11 @@ export class EngineRun {
   async #generate(fitted: Fitted): Promise<EngineRunResult> {
     this.#reader.readAs(fitted.wanted.format);
     if (fitted.budget?.closable) this.#reader.keepText();
-    const ended = this.#activeRequest.choices > 1 ? await this.#passPrompt(fitted) : null;
+    const { choices } = this.#activeRequest;
+    const passes = choices > 1 || fitted.request.prompt_only;
+    const ended = passes ? await this.#passPrompt(fitted) : null;
     if (ended !== null) return ended;
+    if (fitted.request.prompt_only) return this.#endAtPrompt();
     const result = await this.#run(fitted, this.#activeRequest.claims.jti);
     return result.kind === 'thought_closed' ? this.#goOn(fitted) : result;
   }
@@ -225,7 +228,9 @@ export class EngineRun {
     const fitted = await fitContext({ engine, modelPath, roomTokens }, request, claims, promptTokens);
     if (isRequestError(fitted)) return fitted;
     const { format } = wanted;
-    const budget = thoughtBudget(request, { format, engineKeeps: watch.keepsThoughtBudgets });
+    const budget = request.prompt_only
+      ? null
+      : thoughtBudget(request, { format, engineKeeps: watch.keepsThoughtBudgets });
     if (budget !== null && isRequestError(budget)) return budget;
     // The engine counts the tag that closes the thought beside its budget, and bills it as reasoning.
     const engineBudget = budget?.keeper === 'engine' ? Math.max(1, budget.tokens - 1) : null;
@@ -283,6 +288,16 @@ export class EngineRun {
     this.#activeRequest.promptPassEnds();
     this.#context.watch.tokenSeen();
     return null;
+  }
+
+  /** Ends a request of nothing but its prompt. The one token that the engine has made of it is nobody's. */
+  async #endAtPrompt(): Promise<EngineRunResult> {
+    this.#engineEnded = true;
+    const { prompt_tokens: counted } = this.#usage;
+    const { context_tokens: most = Number.POSITIVE_INFINITY } = this.#activeRequest.claims;
+    if (counted > most) return this.#failed(contextExceeded(counted, most));
+    await this.#answer.chunk(this.#reader.cutAtLimit());
+    return { kind: 'finished' };
   }
 
   /**

@@ -147,6 +147,8 @@ export const GenerateRequest = z.object({
   thinking_budget: z.int().positive().max(TOKENS_MAX).optional(),
   /** The budget only stands for an effort: where it cannot be kept it is left out, and the request is not refused. */
   thinking_budget_hint: z.literal(true).optional(),
+  /** The engine only reads the prompt, into its prefix cache. The answer is empty and ends with `length`. */
+  prompt_only: z.literal(true).optional(),
   /** Background work: it has the lowest priority and gives way to interactive requests. */
   background: z.boolean().optional(),
   /** HMAC of the account, 32 hex digits. It keeps one account from reusing another's prefix cache. */

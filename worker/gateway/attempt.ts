@@ -99,7 +99,7 @@ async function ask(
     sub: admission.accountId,
     jti: admission.requestId,
     model: admission.model.id,
-    max_tokens: admission.maxTokens * admission.choices,
+    max_tokens: Math.max(1, admission.maxTokens * admission.choices),
     context_tokens: admission.model.contextTokens,
     prompt_tokens_max: admission.promptTokensMax,
     ticket: admission.hold.ticket(),

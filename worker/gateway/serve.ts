@@ -76,7 +76,9 @@ export async function serve(env: Env, serveRequest: ServeRequest): Promise<Serve
     dialectRequest,
     head,
     body: nodeBody(request, {
-      max_tokens: admission.maxTokens,
+      // An engine takes 0 for no limit.
+      max_tokens: Math.max(1, admission.maxTokens),
+      prompt_only: admission.maxTokens === 0 || undefined,
       cache_salt: salt,
       background: party.background || undefined,
     }),

@@ -7,16 +7,19 @@ import type { MeteredAnswer } from './meter.ts';
 
 /**
  * Bills the usage that was delivered, and the prompt of an answer that ended for lack of credit. An answer without a
- * token, or one that failed or was refused before any of it reached the client, costs nothing.
+ * token, unless none was asked for, or one that failed or was refused before any of it reached the client, costs nothing.
  */
 export function settlementOf(
-  { requestId, accountId, price, conversation }: Admission,
+  { requestId, accountId, price, conversation, maxTokens }: Admission,
   outcome: MeteredAnswer & { nodeId: string; ttftMs: number; delivered: boolean },
 ): Settlement {
   const { nodeId, usage, ending, ttftMs } = outcome;
   const wasRefused = ending === 'implausible' && !outcome.delivered;
+  // A request for no tokens is served once its prompt has been read.
+  const isPromptRead = maxTokens === 0 && ending === 'finished';
   const isUsed =
     ending === 'out_of_credit' ||
+    isPromptRead ||
     (usage.completionTokens > 0 && (outcome.delivered || ending !== 'node_failed'));
   const billable = isUsed && !wasRefused;
   return {

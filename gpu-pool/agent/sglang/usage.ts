@@ -99,8 +99,13 @@ export class UsageMeter {
   /** Takes the `usage` of a pass over the prompt, which alone says how much of it was cached before. */
   readPromptPass(usage: unknown): void {
     this.#cachedIsKnown = true;
-    if (typeof usage === 'object' && usage !== null) this.#readCached(usage as Record<string, unknown>);
-    else this.#onAnomaly('missing');
+    if (typeof usage !== 'object' || usage === null) {
+      this.#onAnomaly('missing');
+      return;
+    }
+    const fields = usage as Record<string, unknown>;
+    this.#prompt = this.#count(fields.prompt_tokens, PROMPT_TOKENS_MAX, this.#prompt) ?? this.#prompt;
+    this.#readCached(fields);
   }
 
   /** Records that choice `index` brought text or a tool call; `reported` says whether counts came with it. */

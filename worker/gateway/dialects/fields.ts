@@ -15,8 +15,11 @@ import {
 } from '../../domain/grammar.ts';
 import { TOOL_NAME_LENGTH_MAX } from './tools/declared.ts';
 
-/** The limit on completion tokens per choice, reasoning included. A model may allow fewer. */
-export const TokenLimit = z.int().min(1).max(65_536);
+/**
+ * The limit on completion tokens per choice, reasoning included. A model may allow fewer. 0 reads the prompt into the cache
+ * and nothing else, as Anthropic's API does.
+ */
+export const TokenLimit = z.int().min(0).max(65_536);
 export const ModelName = z.string().min(1).max(256);
 export const Temperature = z.number().min(0).max(2);
 export const TopP = z.number().gt(0).max(1);

@@ -7,7 +7,7 @@ import { type ModelRequest, RENDERED } from '../dialects/chat-request.ts';
 
 export function nodeBody(
   { generate, rendered }: Pick<ModelRequest, 'generate' | 'rendered'>,
-  more: Pick<GenerateRequest, 'max_tokens' | 'cache_salt' | 'background'>,
+  more: Pick<GenerateRequest, 'max_tokens' | 'cache_salt' | 'background' | 'prompt_only'>,
 ): string {
   const rest: Partial<GenerateRequest> = { ...generate, ...more };
   for (const name of RENDERED) delete rest[name];
