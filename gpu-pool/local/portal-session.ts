@@ -85,6 +85,8 @@ export async function createKey(
   session: PortalSession,
   fields: {
     name: string;
+    /** default: inference */
+    scope?: 'management';
     capUsd?: string;
     capPeriod?: string;
     requestsPerMinute?: string;

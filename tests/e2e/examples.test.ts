@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createKey, PortalSession } from '../../gpu-pool/local/portal-session.ts';
 import type { Example } from '../../worker/examples/example.ts';
 import { examples } from '../../worker/examples/examples.ts';
 import { type Local, startLocal } from './local.ts';
@@ -130,6 +131,26 @@ describe('the settings of', () => {
       lines.find((line) => line.startsWith(`${name}: `))!.slice(name.length + 2);
     await asks({ baseURL: setting('Base URL'), apiKey: setting('API Key'), model: setting('Model ID') });
   });
+});
+
+it('the command of docs/api.md sets an alias, by which a model then answers', async () => {
+  const { dev } = local.stack;
+  const session = new PortalSession(dev.baseUrl);
+  await session.signInOrSignUp({ ...dev.portal, name: 'Ada' });
+  const manager = await createKey(session, { name: 'manager', scope: 'management' });
+  const document = readFileSync(join(ROOT, 'docs/api.md'), 'utf8');
+  const command = document.match(/```sh\n(curl -X PUT [^`]+\/v1\/aliases\/([\w.-]+)[^`]+)```/);
+  const [, code = '', name = ''] = command ?? [];
+  const env = { ...process.env, TOLLGATE_URL: dev.baseUrl, TOLLGATE_MANAGEMENT_KEY: manager };
+  const { stdout, stderr } = spawnSync('bash', ['-c', code], { encoding: 'utf8', env });
+  expect({ stderr: '', ...JSON.parse(stdout || `{"stderr": ${JSON.stringify(stderr)}}`) }).toMatchObject({
+    ...{ id: name, object: 'alias', model: MODEL, effort: 'low' },
+  });
+  const client = new OpenAI({ baseURL: `${dev.baseUrl}/v1`, apiKey: dev.apiKey, maxRetries: 0 });
+  const ask = () =>
+    client.chat.completions.create({ model: name, messages: [{ role: 'user', content: QUESTION }] });
+  // an isolate may have the record of the key from before
+  await expect.poll(async () => (await ask().catch(() => null))?.model, { interval: 500 }).toBe(MODEL);
 });
 
 it('docs/api.md shows all examples unchanged, and the README the first', () => {
