@@ -57,6 +57,13 @@ const Message = z.discriminatedUnion(
       content: Text.nullish(),
       reasoning_content: z.string().nullish(),
       reasoning: z.string().nullish(),
+      // An engine that is not told to go on with the text takes it for a user's.
+      prefix: z
+        .literal(false, {
+          error:
+            'must be absent or false: prefix completion is not offered. Use /v1/completions to continue a text',
+        })
+        .nullish(),
       name: z.string().optional(),
       tool_calls: z.array(ToolCall).nullish(),
       /** Deprecated, with the role `function` as its result. */
