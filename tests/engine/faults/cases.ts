@@ -161,14 +161,14 @@ const schedulerStopped: Case = async (pair, client, find) => {
     node.engine.signalScheduler('SIGCONT');
   }
   const sinceMs = Date.now();
+  const upMs = await healthChange(pair, node, { actions: ['node.up'], sinceMs, withinMs: PATIENCE_MS });
+  find('the Pool takes it back', 'some time', seconds(upMs), upMs !== null);
+  await findBack(pair, client, { node, sinceMs, find });
   const ended = await reading.ended;
   find('the same stream goes on and ends as', '[DONE], length', `${ended.end}, ${ended.finishReason}`);
   find('all of the answer arrives', WHOLE_TOKENS, await tokensOf(other, ended.text));
   const row = await settledRow(pair, ended.requestId);
   find('its tokens are charged', WHOLE_TOKENS, row?.completion_tokens);
-  const upMs = await healthChange(pair, node, { actions: ['node.up'], sinceMs, withinMs: PATIENCE_MS });
-  find('the Pool takes it back', 'some time', seconds(upMs), upMs !== null);
-  await findBack(pair, client, { node, sinceMs, find });
 };
 
 /** By name, in the order in which they happen. */
