@@ -10,8 +10,9 @@ export interface RawRequest {
   readonly body: string;
   /** Disconnects after this many bytes of the answer, its head included; 0: as soon as the request is sent. */
   readonly leaveAfterBytes?: number;
-  /** Disconnects this long after the request was sent, whatever has arrived. */
+  /** Disconnects this long after the request was sent, or after `leaveFrom`, whatever has arrived. */
   readonly leaveAfterMs?: number;
+  readonly leaveFrom?: Promise<unknown>;
   /** How it disconnects: `close` as a program that ends, `reset` as a host that vanishes and comes back. */
   readonly leaveBy?: 'close' | 'reset';
   /** The pause between two reads. */
@@ -68,7 +69,8 @@ export function rawPost(request: RawRequest): Promise<RawAnswer> {
       socket.write(requestText(request, `${hostname}:${port}`, pathname), () => {
         if (leaveAfterBytes === 0) leave();
       });
-      if (request.leaveAfterMs !== undefined) timers.push(setTimeout(leave, request.leaveAfterMs));
+      const { leaveAfterMs, leaveFrom = Promise.resolve() } = request;
+      if (leaveAfterMs !== undefined) void leaveFrom.then(() => timers.push(setTimeout(leave, leaveAfterMs)));
     });
     socket.on('data', (data) => {
       if (left) return;
