@@ -22,13 +22,13 @@ function needsPlaces({ places, facts }: Subject): Verdict | null {
   return null;
 }
 
-/** Fills every running place with requests of a priority. */
+/** Fills every running place with requests of a priority, each of no more choices than may wait at once. */
 async function fill({ engine, places, info }: Subject, priority: number): Promise<Running[]> {
   const { max_total_num_tokens: pool } = info as { max_total_num_tokens?: number };
   const tokens = Math.min(20_000, Math.floor((0.8 * (pool ?? 16_000)) / places.running));
   const running: Running[] = [];
   for (let left = places.running; left > 0; ) {
-    const n = Math.min(CHOICES_MAX, left);
+    const n = Math.min(CHOICES_MAX, places.queued ?? CHOICES_MAX, left);
     const request = engine.start(engine.endless({ n, priority, max_tokens: tokens }));
     await begun(request, n);
     running.push(request);
