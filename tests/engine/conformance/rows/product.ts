@@ -8,7 +8,9 @@ import { eventually } from '../subject.ts';
 import { isObject, WEATHER } from './tools.ts';
 
 const named = { type: 'function', function: { name: WEATHER.function.name } } as const;
+/** One answer in ten of the made weights is a call, at temperature 1. */
 const CALL_TRIES = 5;
+const CALL_CHOICES = 8;
 
 const question = (text: string) => user(`${freshWord()} ${text}`);
 
@@ -85,12 +87,15 @@ export const PRODUCT: readonly EdgeAssumption[] = [
             messages: question('What is the weather in Paris? [tool] [[reasoning=20]]'),
             tools: [WEATHER],
             tool_choice: choice,
+            n: CALL_CHOICES,
+            temperature: 1,
             max_tokens: 300,
           });
-          const message = answer.choices?.[0]?.message;
-          const text = `${message?.content ?? ''}${message?.reasoning_content ?? ''}`;
-          if (/<｜tool▁/.test(text)) faults.push('markup in the text');
-          for (const call of message?.tool_calls ?? []) {
+          const messages = (answer.choices ?? []).map(({ message }) => message);
+          if (messages.length < CALL_CHOICES) faults.push(`${messages.length} choices`);
+          const texts = messages.map((each) => `${each?.content ?? ''}${each?.reasoning_content ?? ''}`);
+          if (texts.some((text) => /<｜tool▁/.test(text))) faults.push('markup in the text');
+          for (const call of messages.flatMap((each) => each?.tool_calls ?? [])) {
             calls += 1;
             if (call.function?.name !== WEATHER.function.name)
               faults.push(`a call of ${call.function?.name}`);
