@@ -26,6 +26,9 @@ type Who = 'nobody' | 'customer' | 'operator';
 /** A paused batch of the customer. */
 const BATCH = newId('batch', Date.now());
 
+/** Id of a model whose texts are as long as they may be. */
+const LONGEST = `long-${'x'.repeat(59)}`;
+
 const PAGES: readonly [name: string, who: Who, path: string, status?: number][] = [
   ['landing', 'nobody', '/'],
   ['sign-up', 'nobody', '/sign-up'],
@@ -76,6 +79,7 @@ const PAGES: readonly [name: string, who: Who, path: string, status?: number][] 
   ['operator models', 'operator', '/operator/models'],
   ['operator new model', 'operator', '/operator/models/new?from=deepseek-r1-0528'],
   ['operator model', 'operator', '/operator/models/deepseek-r1-0528'],
+  ['operator model with the longest texts', 'operator', `/operator/models/${LONGEST}`],
   ['operator end of a model', 'operator', '/operator/models/deepseek-r1-zero/end'],
   ['operator promo codes', 'operator', '/operator/promo-codes'],
   ['operator API tokens', 'operator', '/operator/tokens'],
@@ -88,12 +92,12 @@ const PAGES: readonly [name: string, who: Who, path: string, status?: number][] 
   ['sandbox checkout', 'customer', 'CHECKOUT'],
 ];
 
-/** A model that is not sold, whose texts are as long as they may be. */
+/** Adds it, without prices. */
 async function addLongestModel({ local }: Portal): Promise<void> {
   const profile = JSON.parse(readFileSync('gpu-pool/models/deepseek-r1-0528.json', 'utf8'));
   const long = (length: number) => `Long-${'x'.repeat(length - 5)}`;
   await operatorApi(local.stack.edge, 'POST', '/models', {
-    id: long(64).toLowerCase(),
+    id: LONGEST,
     name: long(80),
     aliases: Array.from({ length: 16 }, (_, index) => `${long(125)}${index}`),
     model_paths: [long(256)],

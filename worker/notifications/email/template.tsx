@@ -22,7 +22,7 @@ export function renderEmail(parts: readonly EmailContent[]): Omit<Email, 'to'> {
 }
 
 function plain({ title, paragraphs, link, small }: EmailContent): string {
-  const lines = [title, ...paragraphs, ...(link ? [`${link.text}:\n${link.url}`] : []), small];
+  const lines = [title, ...paragraphs, ...(link ? [`${link.text}\n${link.url}`] : []), small];
   return lines.join('\n\n');
 }
 

@@ -86,7 +86,7 @@ function Labelled({ c, name, label, hint, faults, children }: FieldProps & { chi
   const fault = faults?.[name];
   return (
     <div>
-      <label for={name} class="mb-1 block text-sm font-medium">
+      <label for={name} class="mb-1 block text-sm font-medium wrap-anywhere">
         {label}
       </label>
       {children}

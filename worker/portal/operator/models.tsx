@@ -180,11 +180,11 @@ async function editPage(c: PortalContext, row: ModelRow, { typed, faults }: Show
     { title: row.name, status: faults ? 422 : 200, back: PATH },
     <>
       {await operatorNav(c, PATH)}
-      <h1 class="mb-1">{row.name}</h1>
-      <p class="muted mb-4 font-mono text-sm">{row.id}</p>
+      <h1 class="mb-1 wrap-anywhere">{row.name}</h1>
+      <p class="muted mb-4 font-mono text-sm wrap-anywhere">{row.id}</p>
       <p class="mb-6 max-w-3xl">{row.sold ? names.soldLead : names.draftLead}</p>
       {row.formerAliases.length > 0 && (
-        <p class="muted mb-6 max-w-3xl text-sm">{names.former(row.formerAliases.join(', '))}</p>
+        <p class="muted mb-6 max-w-3xl text-sm wrap-anywhere">{names.former(row.formerAliases.join(', '))}</p>
       )}
       {c.req.query('saved') !== undefined && !faults && <Callout tone="success">{names.saved}</Callout>}
       {faults && <Callout tone="error">{t.faults[faults.id ?? 'summary']}</Callout>}
