@@ -20,6 +20,8 @@ export interface AnswerOptions {
   /** Fields of the request beside the message and the model. */
   readonly body?: object;
   readonly ranOut?: AnswerEnd['ranOut'];
+  /** A sign of life follows every chunk. */
+  readonly alive?: boolean;
 }
 
 /** The events of a streamed answer. */
@@ -30,9 +32,10 @@ export async function streamedText(
 ): Promise<string> {
   const { dialectRequest, head } = await dialectOf(name, { ...options.body, stream: true });
   const events = dialectRequest.events(head);
-  return [...inOrder(chunks).map((chunk) => events.chunk(chunk)), events.end(endOf(chunks, options))].join(
-    '',
-  );
+  const sign = () => (options.alive ? events.alive() : '');
+  const early = sign();
+  const written = inOrder(chunks).map((chunk) => events.chunk(chunk) + sign());
+  return [early, ...written, events.end(endOf(chunks, options))].join('');
 }
 
 /** The object of an answer that is not streamed, as JSON has it. */

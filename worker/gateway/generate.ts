@@ -194,7 +194,7 @@ function chunkWriter(
 ): (chunk: ClientChunk) => string {
   return (chunk) => {
     if (chunk.kind === 'text') return chunk.text;
-    if (chunk.kind === 'keep_alive') return events ? COMMENT : BLANK_LINE;
+    if (chunk.kind === 'keep_alive') return events ? (chunk.sign && events.alive()) || COMMENT : BLANK_LINE;
     const { error } = envelopeIn(dialect, chunk.error, config(c.env).publicOrigin);
     return events ? events.failed(error) : JSON.stringify(errorBody(c, dialect, chunk.error));
   };

@@ -82,11 +82,27 @@ describe('an answer that is slow', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('has every tenth keep-alive as a sign of life, from the first on, also across pauses', async () => {
+    const signs: number[] = [];
+    const steps = source([
+      [17_500, 'a'],
+      [8_000, 'b'],
+    ]);
+    const startMs = Date.now();
+    const reading = (async () => {
+      for await (const chunk of withKeepAlive(steps, new Deadlines().newDeadline()))
+        if (chunk.kind === 'keep_alive' && chunk.sign) signs.push(Date.now() - startMs);
+    })();
+    await vi.runAllTimersAsync();
+    await reading;
+    expect(signs).toEqual([5_000, 15_000, 25_000]);
+  });
+
   it('does not queue up keep-alives for a reader that is away', async () => {
     const chunks = withKeepAlive(source([[20_000, 'a']]), new Deadlines().newDeadline());
     const first = chunks.next();
     await vi.advanceTimersByTimeAsync(5_000);
-    expect((await first).value).toEqual({ kind: 'keep_alive' });
+    expect((await first).value).toEqual({ kind: 'keep_alive', sign: true });
     await vi.advanceTimersByTimeAsync(60_000);
     expect((await chunks.next()).value).toEqual(text('a'));
     expect((await chunks.next()).done).toBe(true);

@@ -172,6 +172,11 @@ export class MessageEvents implements AnswerEvents {
     return this.#takeText();
   }
 
+  alive(): string {
+    if (this.#begun) this.#event('ping', {});
+    return this.#takeText();
+  }
+
   failed(error: ErrorEnvelope['error']): string {
     this.#event('error', { error: anthropicError(error) });
     return this.#takeText();

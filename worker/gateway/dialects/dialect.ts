@@ -78,6 +78,11 @@ export interface AnswerEnd {
 export interface AnswerEvents {
   /** The events of a chunk, whose calls are in order (stream/ordered-calls.ts); empty when it has nothing for the client. */
   chunk(chunk: NodeChunk): string;
+  /**
+   * A sign of life for a client whose idle timer counts events, not comments: an event that adds nothing to the answer. It is
+   * empty before the first chunk, when the answer may still fail without having begun. Replays of the answer leave it out.
+   */
+  alive(): string;
   /** The last events. Exactly one event of the answer carries usage. */
   end(end: AnswerEnd): string;
   /** The events that replace `end` when the answer fails after something was sent, be it only keep-alives. */

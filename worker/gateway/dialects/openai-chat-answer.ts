@@ -41,6 +41,8 @@ export class ChatEvents implements AnswerEvents {
   readonly #includeUsage: boolean;
   readonly #unfinished: Set<number>;
   readonly #begun = new Set<number>();
+  /** Whether the node has sent anything, be it nothing that the client gets. */
+  #isAnswering = false;
   /** The latest choice with a finish reason. It is held back, because DeepSeek's clients expect usage on the last one. */
   #heldBack: Choice | null = null;
 
@@ -59,6 +61,7 @@ export class ChatEvents implements AnswerEvents {
   }
 
   chunk(chunk: NodeChunk): string {
+    this.#isAnswering = true;
     let text = '';
     for (const given of chunk.choices) {
       const choice = this.#calls?.take(given) ?? given;
@@ -71,6 +74,13 @@ export class ChatEvents implements AnswerEvents {
       this.#heldBack = this.#delta(choice);
     }
     return text;
+  }
+
+  /** An empty delta of a choice that has not ended. The role stays with the first delta, which replays have. */
+  alive(): string {
+    const [index] = this.#unfinished;
+    if (!this.#isAnswering || index === undefined) return '';
+    return this.#event([{ index, delta: {}, finish_reason: null, logprobs: null }]);
   }
 
   end({ usage, charge, ranOut }: AnswerEnd): string {

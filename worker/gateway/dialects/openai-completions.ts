@@ -132,6 +132,7 @@ class TextEvents implements AnswerEvents {
   /** Finish reasons by choice. They are sent together at the end, and the last one carries usage, as DeepSeek's does. */
   readonly #finishes: (FinishReason | null)[];
   readonly #begun = new Set<number>();
+  #isAnswering = false;
 
   constructor(head: AnswerHead, options: AnswerOptions) {
     this.#facts = head;
@@ -141,6 +142,7 @@ class TextEvents implements AnswerEvents {
   }
 
   chunk({ choices }: NodeChunk): string {
+    this.#isAnswering = true;
     let events = '';
     for (const { index, delta, finish_reason, logprobs } of choices) {
       if (finish_reason !== null) this.#finishes[index] = finish_reason;
@@ -148,6 +150,10 @@ class TextEvents implements AnswerEvents {
       if (text !== '') events += this.#event([choiceOf({ index, text, finish: null, logprobs })]);
     }
     return events;
+  }
+
+  alive(): string {
+    return this.#isAnswering ? this.#event([choiceOf({ index: 0, text: '', finish: null })]) : '';
   }
 
   end({ usage, charge, ranOut }: AnswerEnd): string {

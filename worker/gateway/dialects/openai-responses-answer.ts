@@ -145,6 +145,7 @@ class Output {
     const position = this.#position(item);
     this.#emit('response.reasoning_summary_text.delta', { ...position, summary_index: 0, delta });
     if (!this.#reasoning.streamsText) return;
+    item.content[0]!.text += delta;
     this.#emit('response.reasoning_text.delta', { ...position, content_index: 0, delta });
   }
 
@@ -159,8 +160,9 @@ class Output {
     this.#emit('response.reasoning_summary_part.added', { ...position, summary_index: 0, part: summary });
     item.summary.push({ ...summary });
     if (!this.#reasoning.streamsText) return item;
-    const part = { type: 'reasoning_text', text: '' };
+    const part = { type: 'reasoning_text', text: '' } as const;
     this.#emit('response.content_part.added', { ...position, content_index: 0, part });
+    item.content.push({ ...part });
     return item;
   }
 
@@ -168,7 +170,7 @@ class Output {
     const [summary] = item.summary;
     const { text } = summary!;
     const part = { type: 'reasoning_text', text } as const;
-    item.content.push(part);
+    item.content[0] = part;
     if (this.#reasoning.encrypted) item.encrypted_content = sealedThought(text);
     const position = this.#position(item);
     this.#emit('response.reasoning_summary_text.done', { ...position, summary_index: 0, text });
@@ -243,6 +245,15 @@ export class ResponseEvents implements AnswerEvents {
     });
     this.#head.turn?.finished(response);
     this.#event(reason ? 'response.incomplete' : 'response.completed', { response });
+    return this.#takeText();
+  }
+
+  /** OpenAI's clients put the event's items in place of their own, so it has them as far as they are. */
+  alive(): string {
+    if (this.#sequence === 0) return '';
+    const { items } = this.#output;
+    const response = responseOf(this.#head, this.#fields, { status: 'in_progress', output: items });
+    this.#event('response.in_progress', { response });
     return this.#takeText();
   }
 

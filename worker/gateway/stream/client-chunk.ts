@@ -5,6 +5,6 @@ import type { ApiError } from '../../http/api-error.ts';
 export type ClientChunk =
   /** `last`: this text completes the answer */
   | { kind: 'text'; text: string; last: boolean }
-  /** Keeps the connection alive and is not part of the answer. */
-  | { kind: 'keep_alive' }
+  /** Keeps the connection alive and is not part of the answer. `sign`: as an event of the dialect, where it has one. */
+  | { kind: 'keep_alive'; sign: boolean }
   | { kind: 'error'; error: ApiError };

@@ -17,6 +17,11 @@ const WAITING_AFTER_MS = 250;
 export const GRACE_MS = 5_000;
 /** Keep-alives follow at this interval, so a disconnect is noticed within a second and the engine can be stopped. */
 const EVERY_MS = 1_000;
+/**
+ * Of these intervals one may have a sign of life as an event: clients count events within minutes (Codex within five), and one
+ * of the Responses API repeats the request's instructions and tools, which may be 100 KB.
+ */
+const SIGN_EVERY = 10;
 
 /**
  * Passes chunks on and yields `keep_alive` ones for as long as the next chunk is not there.
@@ -33,6 +38,7 @@ export async function* withKeepAlive(
     tick.set(WAITING_AFTER_MS);
     let isWaiting = false;
     let sentSinceTick = false;
+    let ticksSinceSign = SIGN_EVERY;
     let next = chunks.next();
     for (;;) {
       const step = await Promise.race([next, tick.elapsed]);
@@ -44,7 +50,10 @@ export async function* withKeepAlive(
       }
       if (step === TICK) {
         tick.set(EVERY_MS);
-        if (!sentSinceTick) yield { kind: 'keep_alive' };
+        ticksSinceSign += 1;
+        const sign = !sentSinceTick && ticksSinceSign >= SIGN_EVERY;
+        if (sign) ticksSinceSign = 0;
+        if (!sentSinceTick) yield { kind: 'keep_alive', sign };
         sentSinceTick = false;
         continue;
       }
