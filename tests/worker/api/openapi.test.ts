@@ -53,6 +53,13 @@ it('refers to no schema that it does not have', () => {
     expect(document.components.schemas).toHaveProperty(name!);
 });
 
+it('describes tools and items of other types as clients write them', () => {
+  const text = JSON.stringify(document.paths);
+  expect(text).not.toMatch(/"const":"(set_aside|foreign|typed)"/);
+  expect(text).toContain('"not":{"enum":["function","custom","namespace"]}');
+  expect(text).toContain('"pattern":"^(bash|text_editor|memory)_\\\\d{8}$"');
+});
+
 describe('a response matches its schema', () => {
   let customer: Customer;
   let model: string;

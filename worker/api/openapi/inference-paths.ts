@@ -28,6 +28,8 @@ const REASONING =
   'Reasoning is steered by `reasoning_effort`, `reasoning`, `thinking`, `output_config.effort`, `enable_thinking` or `thinking_budget`, which mean the same on every route: a demand that the model cannot meet is refused, a hint that it has no use for is ignored.';
 const PARTS =
   'Models here read text only: of an image, a sound or a file in a message or a tool’s result they get a note of what was left out, and text in other forms, such as a text document, is passed on. null means absent for every optional field.';
+const TOOLS =
+  'The client runs the tools. Free-form tools and namespaces are translated to functions and back; hosted tools and tools of unknown types are set aside.';
 const CONTROL_TOKENS =
   'Control tokens of the model’s chat template that are written in a text, such as `<think>`, are broken by an invisible U+2060, so that they count as text.';
 
@@ -46,7 +48,7 @@ export function inferencePaths(origin: string, modelId: string): ZodOpenApiPaths
         summary: 'Chat completion',
         description:
           'Compatible with the chat APIs of OpenAI and DeepSeek, with and without streaming; also available at `/chat/completions` and `/beta/chat/completions`. Reasoning is returned in `reasoning_content`; whether that of earlier answers, sent back in the request, reaches the model depends on the model. An `Idempotency-Key` header makes retries safe: the same key and body return the same answer and are charged once.' +
-          ` ${REASONING} ${IGNORED} ${PARTS} ${LIMITS} ${CONTROL_TOKENS}`,
+          ` ${REASONING} ${IGNORED} ${PARTS} ${TOOLS} ${LIMITS} ${CONTROL_TOKENS}`,
         body: ChatBody,
         bodyExample: { model: modelId, messages },
         response: responses.ChatCompletion,
@@ -65,7 +67,7 @@ export function inferencePaths(origin: string, modelId: string): ZodOpenApiPaths
         summary: 'Response',
         description:
           'Compatible with OpenAI’s Responses. Reasoning is returned as items. Unless `store` is false, the response is kept for 30 days, encrypted under a key made of its id: name it in `previous_response_id`, or its items as `{"type": "item_reference", "id": …}` in `input`, and only what is new needs to be sent. What is brought in that way counts as prompt.' +
-          ` ${REASONING} ${IGNORED} ${PARTS} ${LIMITS} ${CONTROL_TOKENS}`,
+          ` ${REASONING} ${IGNORED} ${PARTS} ${TOOLS} ${LIMITS} ${CONTROL_TOKENS}`,
         body: ResponsesBody,
         bodyExample: { model: modelId, input: QUESTION },
         response: responses.ResponseObject,
@@ -80,7 +82,7 @@ export function inferencePaths(origin: string, modelId: string): ZodOpenApiPaths
         summary: 'Message',
         description:
           'Compatible with Anthropic’s Messages; also available at `/v1/messages`. Reasoning is returned as `thinking` blocks. The base URL for Anthropic’s clients ends in `/anthropic`.' +
-          ` ${REASONING} ${IGNORED} ${PARTS} ${LIMITS} ${CONTROL_TOKENS}`,
+          ` ${REASONING} ${IGNORED} ${PARTS} ${TOOLS} ${LIMITS} ${CONTROL_TOKENS}`,
         body: MessagesBody,
         bodyExample: { model: modelId, max_tokens: 4_096, messages },
         response: responses.Message,

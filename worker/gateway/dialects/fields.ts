@@ -33,12 +33,10 @@ export const FormatSchema = SchemaObject.superRefine(bounded(schemaSizeFault)).s
 );
 /** The JSON Schema of a tool's arguments; `toolList` checks more of it, which depends on the tool. */
 export const ToolSchema = SchemaObject.superRefine(bounded(toolSizeFault));
+export const TOOL_NAME = new RegExp(`^[\\w-]{1,${TOOL_NAME_LENGTH_MAX}}$`);
 export const ToolName = z
   .string()
-  .regex(
-    new RegExp(`^[\\w-]{1,${TOOL_NAME_LENGTH_MAX}}$`),
-    `must be 1 to ${TOOL_NAME_LENGTH_MAX} letters, digits, underscores or dashes`,
-  );
+  .regex(TOOL_NAME, `must be 1 to ${TOOL_NAME_LENGTH_MAX} letters, digits, underscores or dashes`);
 /** Each choice is a generation of its own; all of them run, and their costs are held, at the same time. */
 export const CHOICES_MAX = 8;
 export const Penalty = z.number().min(-2).max(2);

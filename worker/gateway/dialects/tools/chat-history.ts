@@ -1,6 +1,7 @@
 /** Calls in a chat conversation that is sent back: of functions, of free-form tools, and in the form before `tool_calls`. */
 import * as z from 'zod';
 import { reportedName } from '../../../domain/unread-fields.ts';
+import { anyOtherType } from './any-other-type.ts';
 import { customArguments } from './custom-tool.ts';
 import { historyText } from './history-text.ts';
 
@@ -11,7 +12,11 @@ import { historyText } from './history-text.ts';
 export const FunctionCall = z.object({ name: z.string(), arguments: z.string().default('') });
 const CustomCall = z.object({ name: z.string(), input: z.string() });
 /** A call of a type that is newer than this file, as text; null: nothing to read. */
-const ForeignCall = z.object({ type: z.literal('foreign'), of: z.string(), text: z.string().nullable() });
+const ForeignCall = z
+  .object({ type: z.literal('foreign'), of: z.string(), text: z.string().nullable() })
+  .meta(
+    anyOtherType({ not: { enum: ['function', 'custom'] } }, 'a call of any other type, which becomes text'),
+  );
 
 const READ: readonly unknown[] = ['function', 'custom', '', undefined, null];
 

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { ToolName, ToolSchema, toolList } from '../fields.ts';
 import type { Declaration } from './declared.ts';
-import { knownOrSetAside, knownTools, SetAsideTool } from './set-aside.ts';
+import { knownOrSetAside, knownTools, setAsideTool } from './set-aside.ts';
 import type { Choice } from './tool-choice.ts';
 
 const Description = z.string().nullish();
@@ -23,10 +23,11 @@ const CustomTool = z.object({
   }),
 });
 
-const isKnown = (type: string) => type === 'function' || type === 'custom';
+const KNOWN = ['function', 'custom'];
+const isKnown = (type: string) => KNOWN.includes(type);
 const Tool = knownOrSetAside(
   isKnown,
-  z.discriminatedUnion('type', [FunctionTool, CustomTool, SetAsideTool], {
+  z.discriminatedUnion('type', [FunctionTool, CustomTool, setAsideTool({ enum: KNOWN })], {
     error: 'must be a tool with a type, such as "function" or "custom"',
   }),
 );

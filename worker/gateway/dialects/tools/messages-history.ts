@@ -4,21 +4,27 @@
  */
 import * as z from 'zod';
 import { reportedName } from '../../../domain/unread-fields.ts';
+import { anyOtherType } from './any-other-type.ts';
 import { historyText } from './history-text.ts';
 
 const FOREIGN = 'foreign';
 
-/** A block as text; null: nothing to read. */
-export const ForeignBlock = z.object({
-  type: z.literal(FOREIGN),
-  text: z.string().nullable(),
-  /** Names for `tollgate.ignored`. */
-  ignored: z.array(z.string()),
-});
+/** Types of blocks of tools, and of summaries; any other block of an unknown type is content. */
+const TOOL_BLOCK = /(?:._tool_use|._tool_result|^compaction)$/;
 
-/** Blocks of tools, and summaries; any other block of an unknown type is content. */
-export const isForeignBlock = (type: string): boolean =>
-  /(?:._tool_use|._tool_result|^compaction)$/.test(type);
+/** A block as text; null: nothing to read. */
+export const ForeignBlock = z
+  .object({
+    type: z.literal(FOREIGN),
+    text: z.string().nullable(),
+    /** Names for `tollgate.ignored`. */
+    ignored: z.array(z.string()),
+  })
+  .meta(
+    anyOtherType({ pattern: TOOL_BLOCK.source }, 'a call or a result of a tool that Anthropic ran, as text'),
+  );
+
+export const isForeignBlock = (type: string): boolean => TOOL_BLOCK.test(type);
 
 /** A schema before which every such block becomes a `ForeignBlock`. */
 export const foreignOr = <Block extends z.ZodType>(block: Block) =>

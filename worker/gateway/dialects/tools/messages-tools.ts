@@ -4,9 +4,9 @@
  * those whose results are screenshots, are set aside.
  */
 import * as z from 'zod';
-import { ToolName, ToolSchema, toolList } from '../fields.ts';
+import { TOOL_NAME, ToolName, ToolSchema, toolList } from '../fields.ts';
 import type { Declaration } from './declared.ts';
-import { knownOrSetAside, knownTools, SetAsideTool } from './set-aside.ts';
+import { knownOrSetAside, knownTools, setAsideTool } from './set-aside.ts';
 import type { Choice } from './tool-choice.ts';
 import { TYPED_TOOL, typedTool } from './typed-tools.ts';
 
@@ -19,14 +19,25 @@ const CustomTool = z.object({
   /** The model's calls always fit `input_schema`. */
   strict: z.boolean().nullish(),
 });
-const TypedTool = z.object({ type: z.literal('typed'), of: z.string(), name: ToolName });
+const TypedTool = z.object({ type: z.literal('typed'), of: z.string(), name: ToolName }).meta({
+  override: {
+    type: 'object',
+    properties: {
+      type: { type: 'string', pattern: TYPED_TOOL.source },
+      name: { type: 'string', pattern: TOOL_NAME.source },
+    },
+    required: ['type', 'name'],
+    description: 'a tool of Anthropic’s that the client runs; the model gets its documented schema',
+  },
+});
+const KNOWN = { anyOf: [{ const: 'custom' }, { pattern: TYPED_TOOL.source }] };
 
 const isKnown = (type: string) => type === 'custom' || TYPED_TOOL.test(type);
 const Tool = knownOrSetAside(
   isKnown,
   z.preprocess(
     (raw) => (isTyped(raw) ? { type: 'typed', of: raw.type, name: raw.name } : raw),
-    z.discriminatedUnion('type', [CustomTool, TypedTool, SetAsideTool], { error: ERROR }),
+    z.discriminatedUnion('type', [CustomTool, TypedTool, setAsideTool(KNOWN)], { error: ERROR }),
   ),
 );
 type MessagesTool = z.infer<typeof Tool>;

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { reportedName } from '../../../domain/unread-fields.ts';
+import { anyOtherType } from './any-other-type.ts';
 import { historyText } from './history-text.ts';
 
 /** Types that are read, and the reference to a stored item, without which a conversation would have a hole. */
@@ -20,13 +21,20 @@ const READ = new Set([
 const DECLARING = new Set(['additional_tools', 'tool_search_output']);
 
 /** An item as text; null: nothing to read. */
-export const ForeignItem = z.object({
-  type: z.literal('foreign'),
-  role: z.enum(['user', 'assistant']),
-  text: z.string().nullable(),
-  /** Names for `tollgate.ignored`. */
-  ignored: z.array(z.string()),
-});
+export const ForeignItem = z
+  .object({
+    type: z.literal('foreign'),
+    role: z.enum(['user', 'assistant']),
+    text: z.string().nullable(),
+    /** Names for `tollgate.ignored`. */
+    ignored: z.array(z.string()),
+  })
+  .meta(
+    anyOtherType(
+      { not: { enum: [...READ] } },
+      'an item of any other type: text in its place, or left out and named in `tollgate.ignored` if it has none',
+    ),
+  );
 
 type RawItem = Readonly<Record<string, unknown>> & { readonly type: string };
 

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { ToolName, ToolSchema, type ToolSchemaAt, toolList } from '../fields.ts';
 import { type Declaration, TOOL_NAME_LENGTH_MAX } from './declared.ts';
-import { knownOrSetAside, knownTools, SetAsideTool } from './set-aside.ts';
+import { knownOrSetAside, knownTools, setAsideTool } from './set-aside.ts';
 import type { Choice } from './tool-choice.ts';
 
 const ERROR = 'must be a tool with a type, such as "function", "custom" or "namespace"';
@@ -32,7 +32,7 @@ const NamespacedTool = knownOrSetAside(
     [
       FunctionTool.extend({ name: NamespacedName }),
       CustomTool.extend({ name: NamespacedName }),
-      SetAsideTool,
+      setAsideTool({ enum: NAMESPACED }),
     ],
     { error: ERROR },
   ),
@@ -44,10 +44,13 @@ const NamespaceTool = z.object({
   tools: z.array(NamespacedTool),
 });
 
-const isKnown = (type: string) => type === 'namespace' || NAMESPACED.includes(type);
+const KNOWN = [...NAMESPACED, 'namespace'];
+const isKnown = (type: string) => KNOWN.includes(type);
 const Tool = knownOrSetAside(
   isKnown,
-  z.discriminatedUnion('type', [FunctionTool, CustomTool, NamespaceTool, SetAsideTool], { error: ERROR }),
+  z.discriminatedUnion('type', [FunctionTool, CustomTool, NamespaceTool, setAsideTool({ enum: KNOWN })], {
+    error: ERROR,
+  }),
 );
 export type ResponsesTool = z.infer<typeof Tool>;
 
