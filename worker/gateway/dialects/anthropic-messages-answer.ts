@@ -2,7 +2,7 @@
  * Answers as Anthropic's message: content blocks of thinking, text and tool use, assembled from a node's chunks. In a stream
  * every step of the assembly is an event; otherwise only the finished message is sent.
  */
-import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
+import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import { fromNodeUsage, toPublicCost, type Usage } from '../../domain/usage.ts';
 import type { ErrorEnvelope } from '../../http/api-error.ts';
 import {
@@ -12,6 +12,7 @@ import {
   tollgateMember,
   type WholeAnswer,
 } from './dialect.ts';
+import { type Ending, isCut, messageEnding } from './ending.ts';
 
 /**
  * Anthropic uses `signature` to verify that thinking which a client sends back is its own. This API drops such thinking
@@ -45,7 +46,7 @@ class Blocks {
   readonly #emit: Emit;
   /** The block that is growing. `call` is the index of a tool call. */
   #open: { block: Block; call: number | null } | null = null;
-  #finish: Pick<Choice, 'finish_reason' | 'stop_sequence'> | null = null;
+  #ending: Ending | null = null;
 
   constructor(emit: Emit) {
     this.#emit = emit;
@@ -69,23 +70,25 @@ class Blocks {
       block.input += partial;
       this.#delta({ type: 'input_json_delta', partial_json: partial });
     }
-    if (finish_reason !== null) this.#finish = { finish_reason, stop_sequence };
+    if (finish_reason !== null) this.#ending = { finish: finish_reason, sequence: stop_sequence };
   }
 
-  /** The stop reason in Anthropic's terms: `max_tokens` also when credit ran out or the engine gave no reason. */
   stop() {
-    const sequence = this.#finish?.stop_sequence ?? null;
-    const reason = this.#finish?.finish_reason ?? 'length';
-    return {
-      stop_reason: reason === 'stop' && sequence !== null ? 'stop_sequence' : STOP_REASONS[reason],
-      stop_sequence: sequence,
-    };
+    return messageEnding(this.#ending);
   }
 
+  /**
+   * The blocks of a whole message. Clients run every call that they find, so one that was cut off is left out; one whose input
+   * the model itself wrote wrong has an empty one, of which its tool complains.
+   */
   content(): object[] {
-    return this.#blocks.map((block) =>
-      block.type === 'tool_use' ? { ...block, input: parseInput(block.input) } : block,
-    );
+    const cut = isCut(this.#ending?.finish ?? 'length');
+    const last = this.#blocks.findLast(({ type }) => type === 'tool_use');
+    return this.#blocks.flatMap((block): object[] => {
+      if (block.type !== 'tool_use') return [block];
+      const input = parseInput(block.input);
+      return input === null && cut && block === last ? [] : [{ ...block, input: input ?? {} }];
+    });
   }
 
   #text<B extends ThinkingBlock | TextBlock>(type: B['type'], make: () => B): B {
@@ -126,20 +129,13 @@ class Blocks {
   }
 }
 
-const STOP_REASONS: Record<FinishReason, string> = {
-  stop: 'end_turn',
-  length: 'max_tokens',
-  tool_calls: 'tool_use',
-  content_filter: 'refusal',
-  insufficient_system_resource: 'max_tokens',
-};
-
-/** A call that was cut off within its arguments has no valid JSON; it gets an empty input. */
-function parseInput(json: string): unknown {
+/** @returns null: it is no JSON object, because it was cut off or the model wrote none */
+function parseInput(json: string): object | null {
   try {
-    return json === '' ? {} : JSON.parse(json);
+    const input: unknown = json === '' ? null : JSON.parse(json);
+    return typeof input === 'object' && !Array.isArray(input) ? input : null;
   } catch {
-    return {};
+    return null;
   }
 }
 

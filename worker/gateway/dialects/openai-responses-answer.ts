@@ -2,7 +2,7 @@
  * Answers as OpenAI's response object: items of reasoning, text and function calls, assembled from a node's chunks. In a
  * stream every step of the assembly is an event; otherwise only the finished object is sent.
  */
-import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
+import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import { toPublicCost } from '../../domain/usage.ts';
 import type { ErrorEnvelope } from '../../http/api-error.ts';
 import {
@@ -12,6 +12,7 @@ import {
   tollgateMember,
   type WholeAnswer,
 } from './dialect.ts';
+import { incompleteReason } from './ending.ts';
 import type { ResponsesFields } from './openai-responses-request.ts';
 import { SEALED_THOUGHT, sealedThought } from './sealed-thought.ts';
 import type { ToolForm } from './tools/declared.ts';
@@ -215,7 +216,7 @@ export class ResponseEvents implements AnswerEvents {
   readonly #output: Output;
   #text = '';
   #sequence = 0;
-  #finish: string | null = null;
+  #finish: FinishReason | null = null;
 
   constructor(head: AnswerHead, fields: ResponsesFields, forms: Forms) {
     this.#head = head;
@@ -236,7 +237,7 @@ export class ResponseEvents implements AnswerEvents {
 
   end(end: AnswerEnd): string {
     this.#begin();
-    const reason = incompleteReason(this.#finish, end);
+    const reason = incompleteReason(this.#finish);
     this.#output.close(reason ? 'incomplete' : 'completed');
     const response = finishedResponse(this.#head, this.#fields, {
       ...end,
@@ -293,7 +294,7 @@ export class WholeResponse implements WholeAnswer {
   readonly #fields: ResponsesFields;
   readonly #head: AnswerHead;
   readonly #output: Output;
-  #finish: string | null = null;
+  #finish: FinishReason | null = null;
 
   constructor(head: AnswerHead, fields: ResponsesFields, forms: Forms) {
     this.#head = head;
@@ -313,7 +314,7 @@ export class WholeResponse implements WholeAnswer {
   }
 
   end(end: AnswerEnd): object {
-    const reason = incompleteReason(this.#finish, end);
+    const reason = incompleteReason(this.#finish);
     this.#output.close(reason ? 'incomplete' : 'completed');
     const { items } = this.#output;
     const response = finishedResponse(this.#head, this.#fields, { ...end, items, reason });
@@ -331,11 +332,6 @@ function reasoningOptions({ reasoning, include }: ResponsesFields): ReasoningOpt
 
 function suffixOf({ requestId, turn }: AnswerHead): string {
   return idSuffix(requestId, turn?.secret ?? null);
-}
-
-function incompleteReason(finish: string | null, { ranOut }: AnswerEnd) {
-  if (finish === 'content_filter') return 'content_filter';
-  return ranOut !== null || finish === 'length' || finish === null ? 'max_output_tokens' : null;
 }
 
 function finishedResponse(

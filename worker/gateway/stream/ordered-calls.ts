@@ -2,10 +2,11 @@
  * Tool calls as dialects take them: each under an index of its own, with an id and a name from its first delta on, one
  * behind the other. Engines are not that tidy. Some give all calls the index 0, repeat a name, or leave an id out, and calls
  * may grow in turn, while Anthropic's blocks and OpenAI's items can only follow one another. A call therefore waits until the one
- * before it is whole, as does text behind a call; nothing else is held back.
+ * before it is whole, as does text behind a call; nothing else is held back. The end of a choice says whether it has calls.
  */
 import { JsonEnd } from '../../../gpu-pool/protocol/json-end.ts';
 import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
+import { isCut, trueEnding } from '../dialects/ending.ts';
 
 type Choice = NodeChunk['choices'][number];
 type CallDelta = NonNullable<Choice['delta']['tool_calls']>[number];
@@ -28,8 +29,7 @@ export class OrderedCalls {
 
   /** The chunk with its calls in order. A chunk of an answer without calls is returned as it is. */
   take(chunk: NodeChunk): NodeChunk {
-    if (this.#choices.size === 0 && chunk.choices.every(({ delta }) => delta.tool_calls === undefined))
-      return chunk;
+    if (this.#choices.size === 0 && chunk.choices.every(isPlain)) return chunk;
     this.#usage = chunk.usage;
     return { choices: chunk.choices.flatMap((choice) => this.#take(choice)), usage: chunk.usage };
   }
@@ -41,15 +41,20 @@ export class OrderedCalls {
   }
 
   #take(choice: Choice): Choice[] {
-    const { index, delta } = choice;
+    const { index } = choice;
     let calls = this.#choices.get(index);
     if (calls === undefined) {
-      if (delta.tool_calls === undefined) return [choice];
+      if (isPlain(choice)) return [choice];
       calls = new ChoiceCalls(index, this.#callsMax, (call) => this.#newId(index, call));
       this.#choices.set(index, calls);
     }
     return calls.take(choice);
   }
+}
+
+/** A choice that neither calls nor says that it has. */
+function isPlain({ delta, finish_reason }: Choice): boolean {
+  return delta.tool_calls === undefined && finish_reason !== 'tool_calls';
 }
 
 interface Call {
@@ -96,9 +101,11 @@ class ChoiceCalls {
     const passed: Choice[] = this.#drain();
     for (const call of calls) passed.push(...this.#grow(call));
     if (finish_reason === null) return passed;
-    const cut = finish_reason !== 'stop' && finish_reason !== 'tool_calls';
-    const stopped = stop_sequence === undefined ? {} : { stop_sequence };
-    return [...passed, ...this.end({ cut }), { index: this.#index, delta: {}, finish_reason, ...stopped }];
+    passed.push(...this.end({ cut: isCut(finish_reason) }));
+    const said = { finish: finish_reason, sequence: stop_sequence };
+    const { finish, sequence } = trueEnding(said, { hasCalls: this.#opened > 0 });
+    const stopped = sequence === undefined ? {} : { stop_sequence: sequence };
+    return [...passed, { index: this.#index, delta: {}, finish_reason: finish, ...stopped }];
   }
 
   /** All that waits. `cut`: the model had more to say. Calls without arguments have `{}`, but for one that was cut off. */
