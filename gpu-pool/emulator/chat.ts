@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout } from 'node:timers/promises';
 import { type Answer, CollectedAnswer, StreamedAnswer } from './answer.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import { ChatStreamFormat, chatBody } from './chat-format.ts';
@@ -19,6 +20,7 @@ import type { ReleaseTraits } from './release.ts';
 import { type ChatRequest, type ParsedRequest, parseChatRequest, parseTextRequest } from './request.ts';
 import type { RequestSeeds } from './request-seeds.ts';
 import { formatFault } from './schema-check.ts';
+import type { AnswerQueue } from './scripted-answers.ts';
 import { TextStreamFormat, textBody } from './text-format.ts';
 import type { TokenPrompts } from './token-prompts.ts';
 import { THINK_END } from './tokenizer.ts';
@@ -35,6 +37,7 @@ export interface ChatContext {
   toolCallParser: string | null;
   traits: ReleaseTraits;
   script?: Script;
+  answers: AnswerQueue;
   prompts: TokenPrompts;
   /** `custom_params.thinking_budget` counts; else it is ignored, with a 200. */
   keepsBudgets: boolean;
@@ -78,6 +81,8 @@ async function complete(
 
   const request = context.prompts.withPrompt(parsed.request, context.toolCallParser);
   const asked = { request, rid, usage: context };
+  const waitMs = context.answers.waitMsOf(request);
+  if (waitMs > 0) await setTimeout(waitMs);
   const prompt = promptTokens(request, context);
   const { contextLength } = context;
   const refused = contextError(prompt.length, { maxTokens: request.maxTokens, contextLength });

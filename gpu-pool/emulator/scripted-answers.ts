@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { callTokens } from './call-markup.ts';
 import type { Script } from './plan.ts';
+import type { ChatRequest } from './request.ts';
 import { EOS, THINK_END, tokenize } from './tokenizer.ts';
 
 const Call = z.strictObject({ name: z.string(), arguments: z.record(z.string(), z.unknown()) });
@@ -16,6 +17,8 @@ export const ScriptedAnswer = z.strictObject({
    * order. Those have no tools.
    */
   for: z.enum(['any', 'with_tools', 'without_tools']).default('any'),
+  /** Real time before its first token, whatever the engine's speed, because it tests timers of clients. */
+  waitMs: z.int().min(0).max(600_000).default(0),
   /** How many requests it answers before the next one is due. */
   times: z.int().min(1).max(1_000).default(1),
 });
@@ -42,8 +45,7 @@ export class AnswerQueue {
 
   /** Takes the first answer that is for such a request. Each choice of a request takes one. */
   readonly script: Script = (request, { reasoning }) => {
-    const kind = request.tools.length > 0 ? 'with_tools' : 'without_tools';
-    const at = this.#due.findIndex((answer) => answer.for === 'any' || answer.for === kind);
+    const at = this.#placeFor(request);
     const found = this.#due[at];
     if (found === undefined) return undefined;
     this.#due =
@@ -56,4 +58,14 @@ export class AnswerQueue {
       EOS,
     ];
   };
+
+  /** How long the answer to a request is to be waited for. */
+  waitMsOf(request: ChatRequest): number {
+    return this.#due[this.#placeFor(request)]?.waitMs ?? 0;
+  }
+
+  #placeFor(request: ChatRequest): number {
+    const kind = request.tools.length > 0 ? 'with_tools' : 'without_tools';
+    return this.#due.findIndex((answer) => answer.for === 'any' || answer.for === kind);
+  }
 }

@@ -6,7 +6,6 @@ import type { Clock } from './clock.ts';
 import type { PriorityScheduling } from './engine.ts';
 import type { Script } from './plan.ts';
 import type { Profile } from './profiles.ts';
-import type { AnswerQueue } from './scripted-answers.ts';
 
 export interface EmulatorOptions {
   profile: Hardware;
@@ -67,6 +66,5 @@ export interface ReceivedRequest {
 export interface EmulatorState extends ChatContext {
   options: EmulatorOptions;
   requests: ReceivedRequest[];
-  answers: AnswerQueue;
   version: string;
 }
