@@ -5,7 +5,7 @@ import type { Alike } from '../../domain/unread-fields.ts';
  * by them, so `tollgate.ignored` does not name them.
  */
 export const ALIKE = {
-  /** Nothing is stored beyond what metering needs. */
+  /** Only answers of the Responses API are stored, and its schema reads the field. */
   store: [false],
   /** There is one tier; batches have routes of their own. */
   service_tier: ['auto', 'default', 'standard', 'standard_only'],

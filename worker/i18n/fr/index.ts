@@ -455,7 +455,7 @@ export const fr: Messages = {
     too_many_aliases: 'Le compte a autant d’alias que possible. Retirez ceux que plus rien n’utilise.',
     alias_name:
       'N’utilisez que des lettres sans accent, des chiffres et . _ : / -, en commençant par une lettre ou un chiffre.',
-    alias_taken: 'C’est le nom d’un modèle vendu ici.',
+    alias_taken: 'C’est le nom d’un modèle d’ici.',
     alias_effort: 'Ce modèle n’en est pas capable.',
     too_many_invitations: 'Trop d’invitations en attente. Révoquez-en d’abord.',
     last_owner: 'Un compte doit avoir au moins un propriétaire. Nommez-en d’abord un autre.',
