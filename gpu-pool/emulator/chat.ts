@@ -43,7 +43,7 @@ export interface ChatContext {
   keepsBudgets: boolean;
   /** Tokens of prompt and answer together. */
   contextLength: number;
-  /** What a request's own seed does to its answer. */
+  /** The effect of a request's own seed on its answer. */
   seeds: RequestSeeds;
   /** Keeps each request that arrived, for tests. */
   record(entry: { rid: string; body: unknown }): void;

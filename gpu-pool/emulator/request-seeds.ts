@@ -1,5 +1,5 @@
 /**
- * What a request's own seed does to its answer. An engine without deterministic inference ignores it, and its sampling never
+ * The effect of a request's own seed on its answer. An engine without deterministic inference ignores it, and its sampling never
  * repeats; here that shows where a seed is sent. Requests without one get the same text for the same prompt, so that tests
  * can be written.
  */

@@ -155,7 +155,7 @@ function readBack(name: Name, said: object[]): Extract<ChatMessage, { role: 'ass
   });
 }
 
-/** What an assistant's turns mean, however many there are. */
+/** The texts, thoughts and calls of an assistant's turns, joined, so that their number makes no difference. */
 function meaning(turns: Extract<ChatMessage, { role: 'assistant' }>[]) {
   const calls = turns.flatMap(({ tool_calls = [] }) => tool_calls);
   return {

@@ -1,5 +1,5 @@
 /**
- * What each official client assembles from our events is what the engine said, with signs of life between all of them. The
+ * Each official client assembles from our events exactly the engine's answer, with signs of life between all of them. The
  * clients are the packages themselves; only the network is a text.
  */
 import { createDeepSeek } from '@ai-sdk/deepseek';

@@ -1,5 +1,5 @@
 /**
- * What clients look for in an error of the API before they act on it. Each was read in the released package named beside
+ * Clients with the words and codes by which they decide what to do about an API error. Each was read in the released package named beside
  * it, on 30 November 2026, and where a command line was at hand, seen by letting it meet the error. Renew a row by
  * reading the same place again; of long lists of words, those are given that our errors meet or must not meet.
  */
@@ -19,7 +19,7 @@ export interface ReceivedError {
 /** The API whose words a client was written for. */
 export type Spoken = 'chat' | 'completions' | 'responses' | 'messages';
 
-/** What the client does: shortens the conversation, tries again, asks for another model, key or money, or gives up. */
+/** A client's reaction: it shortens the conversation, tries again, asks for another model, key or money, or gives up. */
 export type Action = 'shorten' | 'retry' | 'model' | 'key' | 'money' | 'give up';
 
 export interface Client {

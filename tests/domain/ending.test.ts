@@ -11,7 +11,7 @@ const finish = (reason: FinishReason, stop_sequence?: string): NodeChunk => ({
   choices: [{ index: 0, delta: {}, finish_reason: reason, ...(stop_sequence && { stop_sequence }) }],
 });
 
-/** What an answer consists of, and its ending: chat's, Anthropic's with its sequence, and why a response is incomplete. */
+/** The content of an answer, and its ending: chat's, Anthropic's with its sequence, and why a response is incomplete. */
 const CASES: [name: string, NodeChunk[], string, [string, string | null], string | null][] = [
   ['a text', [text, finish('stop')], 'stop', ['end_turn', null], null],
   ['nothing', [finish('stop')], 'stop', ['end_turn', null], null],

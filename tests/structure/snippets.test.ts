@@ -46,7 +46,7 @@ function complaint(command: string, args: readonly string[], name: string, code:
 const PYTHON_READS = 'import ast, sys; ast.parse(open(sys.argv[1]).read())';
 const hasPython = spawnSync('python3', ['--version']).status === 0;
 
-/** What reads each language without running it. Types are erased as Node erases them; tests/examples are compiled, too. */
+/** Parsers that read each language without running it. Types are erased as Node erases them; tests/examples are compiled, too. */
 const READERS: Record<string, (code: string) => string> = {
   sh: (code) => complaint('bash', ['-n'], 'snippet.sh', code),
   bash: (code) => complaint('bash', ['-n'], 'snippet.sh', code),

@@ -1,7 +1,7 @@
 /**
- * Aliases: names that an account gives to models for itself, each with an effort of its own if it likes. Agents ask for
- * models of the maker that they were written for (`claude-haiku-…` in the background); an alias says which model shall
- * answer them. Nobody has one that he has not made: a model is never chosen in silence.
+ * Aliases: names that an account gives to models for itself, each with an optional effort. Agents ask for models of the
+ * maker that they were written for (`claude-haiku-…` in the background); an alias names the model that answers them. No
+ * account has one until it makes it: a model is never chosen in silence.
  */
 import type { ModelProfile } from '../../gpu-pool/protocol/model-profile.ts';
 import { type ReasoningRequest, steer } from './reasoning.ts';
@@ -14,7 +14,7 @@ export interface ModelAlias {
   readonly effort: string | null;
 }
 
-/** What names of models are written with; 64 characters, like the names that error messages repeat. */
+/** An alias has the characters of models' names, and at most 64 of them, as error messages repeat names up to that length. */
 export const ALIAS_NAME = /^[a-z0-9][a-z0-9._:/-]{0,63}$/;
 
 /** Efforts that the portal offers; a model may know further levels of its own. */
@@ -68,7 +68,7 @@ export function takesEffort(
     { ...asked, fields: { effort: field } },
     {
       ...{ id, thinking: profile.thinking, isTextCompletion: false, choices: 1, outputNanoUsd: 0 },
-      // any length of an answer: a share of it is never refused
+      // Any length of an answer will do: an effort that is a share of it is never refused.
       ...{ askedTokens: 1_000, maxTokens: 1_000 },
     },
   );

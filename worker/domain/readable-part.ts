@@ -13,7 +13,7 @@ export interface ReadablePart {
 
 export type Part = Readonly<Record<string, unknown>>;
 
-/** What parts of these types are, by a word in their type: `image_url`, `input_image`, `computer_screenshot`, …. */
+/** Names of media in notes, by a word in the type of a part: `image_url`, `input_image`, `computer_screenshot`, …. */
 const KINDS = [
   [/image|screenshot/, 'image'],
   [/audio/, 'audio'],

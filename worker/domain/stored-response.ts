@@ -20,7 +20,7 @@ export const REFERRED_BYTES_MAX = BODY_BYTES_MAX;
 /** Stored responses that a request may refer to, or whose chain it may continue; reading more takes too long. */
 export const REFERRED_MAX = 1_000;
 
-/** What a stored response consists of, each part sealed on its own, so that only what is needed is read. */
+/** The sections of a stored response, each sealed on its own, so that one is read without the others. */
 export const SECTIONS = ['input', 'output', 'response'] as const;
 export type Section = (typeof SECTIONS)[number];
 

@@ -1,4 +1,4 @@
-/** What was expected of one fault, and what was seen. */
+/** One comparison under a fault: the expected text and the one that was seen. */
 export interface Finding {
   /** The fault, such as `agent killed`. */
   readonly fault: string;

@@ -33,7 +33,7 @@ export async function checkMoney(
   findSameCost(rows, clients, find);
 }
 
-/** Of a lost receipt only a part was journalled: what was billed beyond it did reach the edge. */
+/** A lost receipt counts only the tokens that were journalled; those billed beyond it did reach the edge. */
 function findSameTokens(
   rows: readonly RequestRow[],
   journals: ReturnType<Pair['journals']['read']>,

@@ -1,4 +1,4 @@
-/** What the records of a running pair say: which node serves a request, when a node's health changed, what was settled. */
+/** Reads the records of a running pair: which node serves a request, when a node's health changed, what was settled. */
 import { tokenizeText } from '../../../gpu-pool/agent/sglang/tokenize.ts';
 import { operatorApi } from '../../../gpu-pool/local/stack.ts';
 import { readLedgers } from '../../e2e/stored-state.ts';

@@ -13,7 +13,7 @@ import type { TurnHead } from './turn-head.ts';
 export interface Dialect {
   /** Reads a request body. Unknown fields are never forwarded; `request.ignored` names them. */
   read(body: Record<string, unknown>, headers: Headers): ReadDialectRequest;
-  /** What the dialect's clients look for in an error, where OpenAI's chat has other words for it. */
+  /** The words by which the dialect's clients recognize an error, where they are not those of OpenAI's chat. */
   words?(error: ApiError): ErrorWords;
   /** The body of an error response on the dialect's routes. */
   errorBody(envelope: ErrorEnvelope, requestId: string): object;
@@ -23,7 +23,7 @@ export interface Dialect {
 export interface ErrorWords {
   readonly code?: string;
   readonly message?: string;
-  /** What the message begins with, before our own. */
+  /** A sentence before our own message. */
   readonly lead?: string;
 }
 

@@ -41,7 +41,7 @@ export class ChatEvents implements AnswerEvents {
   readonly #includeUsage: boolean;
   readonly #unfinished: Set<number>;
   readonly #begun = new Set<number>();
-  /** Whether the node has sent anything, be it nothing that the client gets. */
+  /** True once the node has sent a chunk, even one without anything for the client. */
   #isAnswering = false;
   /** The latest choice with a finish reason. It is held back, because DeepSeek's clients expect usage on the last one. */
   #heldBack: Choice | null = null;

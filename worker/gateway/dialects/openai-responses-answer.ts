@@ -73,7 +73,6 @@ class Output {
   readonly #suffix: string;
   readonly #emit: Emit;
   readonly #reasoning: ReasoningOptions;
-  /** The item that is growing. `call` is the index of a tool call. */
   #open: OpenItem | null = null;
   readonly #forms: Forms;
 

@@ -57,7 +57,7 @@ const CallItem = z.object({
   type: z.literal('function_call'),
   call_id: z.string(),
   name: z.string(),
-  /** Of a tool that was declared in one. */
+  /** The namespace in which the tool was declared; absent: none. */
   namespace: z.string().nullish(),
   arguments: z.string().default(''),
 });

@@ -1,4 +1,4 @@
-/** What an answer says of its turn in a stored conversation (worker/gateway/stored-responses). */
+/** The facts about its turn of a stored conversation that an answer repeats (worker/gateway/stored-responses). */
 
 export interface TurnHead {
   /** The response that the request continues; null: none. */

@@ -93,7 +93,7 @@ export async function withReferred(
   };
 }
 
-/** What to read: the chain first, if there is one, then each response that an item belongs to. */
+/** The responses to read: the chain first, if there is one, then each response that an item belongs to. */
 function wantedBy(
   previous: string | null,
   references: readonly string[],

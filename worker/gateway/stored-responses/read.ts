@@ -47,7 +47,7 @@ export async function readTurns(
   const store = env.RESPONSES.getByName(scope.accountId);
   const lookups = await Promise.all(
     wanted.map(async ({ responseId, sections, chain }): Promise<WantedResponse> => {
-      // What a response continues stands in its input.
+      // The input section names the response that is continued.
       const read = chain && !sections.includes('input') ? [...sections, 'input' as const] : sections;
       return { lookup: await lookupOf(scope, responseId), sections: read, chain };
     }),

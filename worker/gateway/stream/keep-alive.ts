@@ -18,7 +18,7 @@ export const GRACE_MS = 5_000;
 /** Keep-alives follow at this interval, so a disconnect is noticed within a second and the engine can be stopped. */
 const EVERY_MS = 1_000;
 /**
- * Of these intervals one may have a sign of life as an event: clients count events within minutes (Codex within five), and one
+ * One interval in so many may have a sign of life as an event: clients count events within minutes (Codex within five), and one
  * of the Responses API repeats the request's instructions and tools, which may be 100 KB.
  */
 const SIGN_EVERY = 10;

@@ -34,7 +34,7 @@ export class OrderedCalls {
     return { choices: chunk.choices.flatMap((choice) => this.#take(choice)), usage: chunk.usage };
   }
 
-  /** What still waits, when the answer has ended before its choices did; null: nothing. */
+  /** The calls and texts that still wait, when the answer has ended before its choices did; null: none. */
   end(): NodeChunk | null {
     const choices = [...this.#choices.values()].flatMap((calls) => calls.end({ cut: true }));
     return choices.length === 0 ? null : { choices, usage: this.#usage! };

@@ -20,7 +20,7 @@ export interface CallStyle {
 /** Calls of functions alone, as nodes write them. */
 export const PLAIN_CALLS: CallStyle = { forms: new Map(), isLegacy: false };
 
-/** A choice of a chunk, or of a whole answer, with finish reasons that nodes do not have. */
+/** A finish reason as clients get it; nodes do not know `function_call`. */
 export type ChatFinish = Choice['finish_reason'] | 'function_call';
 
 /** Whether calls need another form than the node's. */

@@ -49,7 +49,7 @@ export class CustomInput {
   #escape = '';
   /** The first half of a surrogate pair, which is not shown alone. */
   #half = '';
-  /** Of a value that is skipped: its open brackets, and whether a string of it is open. */
+  /** The open brackets of a value that is skipped, and whether a string in it is open. */
   #depth = 0;
   #isQuoted = false;
 
@@ -152,7 +152,7 @@ export class CustomInput {
     if (/^\\u[\da-f]{4}$/i.test(sequence))
       return shown(String.fromCharCode(Number.parseInt(sequence.slice(2), 16)));
     if (sequence.length === 2) return shown(ESCAPES[character] ?? sequence);
-    // What ends an unfinished `\u12` may be the end of the string, or begin another escape.
+    // The character behind an unfinished `\u12` may end the string, or begin another escape.
     const { text, ended } = this.#decode(character);
     return { text: sequence.slice(0, -1) + text, ended };
   }

@@ -64,7 +64,7 @@ function isForeign(raw: unknown): raw is RawItem {
 
 function foreignItem(raw: RawItem): z.infer<typeof ForeignItem> {
   const { type } = raw;
-  // What a client's tools gave is no word of the assistant.
+  // Results of the client's tools were not said by the assistant.
   const role = /_(?:output|response)$/.test(type) ? 'user' : 'assistant';
   if (type === 'additional_tools') return { type: 'foreign', role, text: null, ignored: [] };
   const shown = historyText(DECLARING.has(type) ? { ...raw, tools: namesOf(raw.tools) } : raw);

@@ -25,7 +25,7 @@ const EDITING = {
   ),
 };
 
-/** What a model is told of a typed tool: description and JSON Schema. */
+/** A typed tool as a model is told of it: description and JSON Schema. */
 interface TypedTool {
   readonly description: string;
   readonly parameters: Record<string, unknown>;
