@@ -50,6 +50,7 @@ export class FakeNode {
   /** The edge's violations of the protocol: a test must end with none. */
   readonly violations: string[] = [];
   script: Script;
+  #change: Partial<NodeReport> = {};
 
   constructor(modelId: string, script: Script | Steps) {
     const id = newId('node', Date.now());
@@ -65,12 +66,18 @@ export class FakeNode {
 
   /** Makes the node known to the Pool of its model, through a heartbeat like any other. */
   report(change: Partial<NodeReport> = {}) {
+    this.#change = change;
+    return this.beat();
+  }
+
+  /** Reports again what was last reported, as an agent does: a node that is silent for some seconds serves nobody. */
+  beat() {
     return env.POOL.getByName(this.registered.modelId).heartbeat(this.registered, {
       engineHealthy: true,
       draining: false,
       inFlight: 0,
       load: QUIET_LOAD,
-      ...change,
+      ...this.#change,
     });
   }
 
@@ -148,19 +155,45 @@ export class FakeNetwork {
     return node;
   }
 
+  #beats = true;
+
+  /** Has every node report again. */
+  async beat(): Promise<void> {
+    if (this.#beats) await Promise.all(this.nodes.map((node) => node.beat()));
+  }
+
+  /** From now on nodes report only when a test has them do so. */
+  stopBeats(): void {
+    this.#beats = false;
+  }
+
   /** Closes the node's port. */
   unplug(node: FakeNode): void {
     this.#nodes.delete(node.registered.url);
   }
 }
 
+/** The real ones, which a test that stops the clock does not replace. */
+const { setInterval, clearInterval } = globalThis;
+/** Well below the age at which a node counts as silent, so that a test may last as long as a busy machine needs. */
+const BEAT_MS = 2_000;
+
 /** A new network for each test of a file. A test fails if the edge violated the protocol in it. */
 export function freshNetwork(): () => FakeNetwork {
   let network: FakeNetwork;
+  let beating: ReturnType<typeof setInterval>;
+  let lastBeat: Promise<void>;
   beforeEach(() => {
-    network = new FakeNetwork();
+    const fresh = new FakeNetwork();
+    network = fresh;
+    lastBeat = Promise.resolve();
+    beating = setInterval(() => {
+      lastBeat = lastBeat.then(() => fresh.beat());
+    }, BEAT_MS);
   });
-  afterEach(() => {
+  afterEach(async () => {
+    clearInterval(beating);
+    await lastBeat;
     vi.restoreAllMocks();
     expect(network.nodes.flatMap(({ violations }) => violations)).toEqual([]);
   });

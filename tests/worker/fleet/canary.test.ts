@@ -275,6 +275,7 @@ describe('the requests', () => {
   it('are not made to a node that is unknown, or that went silent', async () => {
     await runCanary(env, newId('node', Date.now()), Date.now());
     const node = await canaryNode();
+    network().stopBeats();
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 });
     await attempt(node);
     expect([node.fake.received, await lastAttempt(node)]).toEqual([[], null]);

@@ -29,8 +29,9 @@ async function pool(size: number) {
   return { model, nodes, customer, talk };
 }
 
-/** Advances the clock, so that the next request gets a new snapshot: an isolate keeps one for two seconds. */
+/** Advances the clock, so that the next request gets a new snapshot: an isolate keeps one for two seconds. Other nodes are silent. */
 async function passTime(ms: number, alive: readonly FakeNode[]): Promise<void> {
+  network().stopBeats();
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + ms });
   await Promise.all(alive.map((node) => node.report()));
 }
