@@ -6,7 +6,7 @@ import type * as z from 'zod';
 import { type Reads, readsOf } from './schema-reads.ts';
 
 /** The most names that are reported; one more stands for all others. */
-const NAMES_MAX = 32;
+export const NAMES_MAX = 32;
 const MORE = '...';
 /** The longest name that is reported; the rest of a longer one is cut off. */
 const NAME_LENGTH_MAX = 64;

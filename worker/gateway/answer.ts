@@ -7,6 +7,7 @@ import type { NanoUsd } from '../domain/money.ts';
 import type { ApiError } from '../http/api-error.ts';
 import { contextExceeded, type ForwardContext, type Forwarded, reportFailure } from './attempt.ts';
 import type { AnswerEvents, AnswerHead, DialectRequest } from './dialects/dialect.ts';
+import { idSuffix } from './dialects/turn-head.ts';
 import { ATTEMPTS_MAX, forward } from './forward.ts';
 import { HoldWindow } from './hold/hold-window.ts';
 import type { Settlement } from './hold/request-hold.ts';
@@ -106,7 +107,7 @@ function shown({ dialectRequest }: AnswerContext, chunk: NodeChunk): NodeChunk {
 function orderedCalls({ head: { requestId }, dialectRequest }: AnswerContext): OrderedCalls {
   const { parallel_tool_calls: parallel } = dialectRequest.request.generate;
   const callsMax = parallel === false ? 1 : undefined;
-  const suffix = requestId.slice(requestId.indexOf('_') + 1);
+  const suffix = idSuffix(requestId, null);
   return new OrderedCalls((choice, call) => `call_${suffix}_${choice}_${call}`, callsMax);
 }
 

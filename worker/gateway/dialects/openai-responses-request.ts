@@ -1,6 +1,7 @@
 /** The request body of OpenAI's Responses API: items instead of messages. What it refers to stands in `input` already. */
 import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
+import { typesOf } from '../../domain/schema-reads.ts';
 import { joinNames, unreadFields } from '../../domain/unread-fields.ts';
 import type { ApiError } from '../../http/api-error.ts';
 import { Metadata, readFields, SessionKey } from '../../http/fields.ts';
@@ -44,7 +45,7 @@ const Text = z
 
 export const RESPONSES_PARTS: PartsOf = {
   list: 'input',
-  read: new Set(['input_text', 'output_text', 'text', 'refusal']),
+  read: new Set([...typesOf(TextPart), ...typesOf(RefusalPart)]),
   readWithin: new Set(),
 };
 
@@ -300,12 +301,5 @@ function joined(before: string | undefined, more: string | undefined): string | 
 function toResponseFormat(format: z.infer<typeof Format> | null | undefined) {
   if (format?.type !== 'json_schema') return format ?? undefined;
   const { type, ...schema } = format;
-  return { type, json_schema: withoutNull(schema) };
-}
-
-/** The fields that are neither null nor undefined. */
-function withoutNull<Fields extends object>(fields: Fields): Fields {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== null && value !== undefined),
-  ) as Fields;
+  return { type, json_schema: schema };
 }

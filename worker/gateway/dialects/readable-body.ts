@@ -3,7 +3,7 @@
  * precedes the schema, so that one image does not make a whole conversation invalid, and a part keeps its place in errors.
  */
 import { type Part, readablePart } from '../../domain/readable-part.ts';
-import { reportedName } from '../../domain/unread-fields.ts';
+import { NAMES_MAX, reportedName } from '../../domain/unread-fields.ts';
 import type { ApiError } from '../../http/api-error.ts';
 
 /** Where a dialect's messages have parts. */
@@ -33,9 +33,6 @@ export function readableBody(body: Body, parts: PartsOf): ReadableBody {
   const message = `\`${param}\` cannot be read, and nothing else in the request can be answered: models here read text only. Send text beside it, or describe it in words.`;
   return { ok: false, error: { reason: 'invalid_field', param, message } };
 }
-
-/** More names are not listed (domain/unread-fields.ts). */
-const NAMES_MAX = 33;
 
 class Walk {
   readonly names = new Set<string>();
@@ -112,7 +109,7 @@ class Walk {
     at: { path: string; name: string; fromUser: boolean; index: number; of: number },
   ): Part {
     const { text, isLeftOut, isNamed } = readablePart(part);
-    if (isNamed && this.names.size < NAMES_MAX) this.names.add(reportedName(at.name + part.type));
+    if (isNamed && this.names.size <= NAMES_MAX) this.names.add(reportedName(at.name + part.type));
     if (isLeftOut) this.firstLeftOut ??= at.path;
     else this.#heard(text, at.fromUser);
     if (text === '') return { type: 'text', text };

@@ -4,6 +4,7 @@ import { reportedName } from '../../../domain/unread-fields.ts';
 import { anyOtherType } from './any-other-type.ts';
 import { customArguments } from './custom-tool.ts';
 import { historyText } from './history-text.ts';
+import { rawType } from './raw-type.ts';
 
 /**
  * OpenAI's deprecated form of a call: a message has one at most, and its result is a message of the role `function`. Some
@@ -18,7 +19,7 @@ const ForeignCall = z
     anyOtherType({ not: { enum: ['function', 'custom'] } }, 'a call of any other type, which becomes text'),
   );
 
-const READ: readonly unknown[] = ['function', 'custom', '', undefined, null];
+const READ: readonly unknown[] = ['function', 'custom', null];
 
 export const ToolCall = z.preprocess(
   (raw) => {
@@ -90,7 +91,5 @@ export function legacyIds(messages: readonly CallingMessage[]): string[] {
 }
 
 function isForeign(raw: unknown): raw is Record<string, unknown> & { type: string } {
-  if (typeof raw !== 'object' || raw === null) return false;
-  const { type: given } = raw as { type?: unknown };
-  return typeof given === 'string' && !READ.includes(given);
+  return !READ.includes(rawType(raw));
 }

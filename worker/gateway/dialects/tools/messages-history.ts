@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { reportedName } from '../../../domain/unread-fields.ts';
 import { anyOtherType } from './any-other-type.ts';
 import { historyText } from './history-text.ts';
+import { rawType } from './raw-type.ts';
 
 const FOREIGN = 'foreign';
 
@@ -31,7 +32,7 @@ export const foreignOr = <Block extends z.ZodType>(block: Block) =>
   z.preprocess((raw) => {
     const type = foreignType(raw);
     // Only this function makes such blocks: a client's own would be one of an unknown type.
-    if (type === null) return (raw as { type?: unknown } | null)?.type === FOREIGN ? {} : raw;
+    if (type === null) return rawType(raw) === FOREIGN ? {} : raw;
     const shown = historyText(raw as Record<string, unknown>);
     const isWhole = shown !== null && !shown.isCut;
     return {
@@ -67,6 +68,6 @@ export function textOf(
 }
 
 function foreignType(raw: unknown): string | null {
-  const type = (raw as { type?: unknown } | null | undefined)?.type;
-  return typeof type === 'string' && isForeignBlock(type) ? type : null;
+  const type = rawType(raw);
+  return type !== null && isForeignBlock(type) ? type : null;
 }

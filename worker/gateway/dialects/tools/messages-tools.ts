@@ -6,6 +6,7 @@
 import * as z from 'zod';
 import { TOOL_NAME, ToolName, ToolSchema, toolList } from '../fields.ts';
 import type { Declaration } from './declared.ts';
+import { rawType } from './raw-type.ts';
 import { knownOrSetAside, knownTools, setAsideTool } from './set-aside.ts';
 import type { Choice } from './tool-choice.ts';
 import { TYPED_TOOL, typedTool } from './typed-tools.ts';
@@ -88,6 +89,5 @@ export function messagesChoice(
 }
 
 function isTyped(raw: unknown): raw is { type: string; name?: unknown } {
-  const type = (raw as { type?: unknown } | null | undefined)?.type;
-  return typeof type === 'string' && TYPED_TOOL.test(type);
+  return TYPED_TOOL.test(rawType(raw) ?? '');
 }

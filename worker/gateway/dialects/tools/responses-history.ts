@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { reportedName } from '../../../domain/unread-fields.ts';
 import { anyOtherType } from './any-other-type.ts';
 import { historyText } from './history-text.ts';
+import { rawType } from './raw-type.ts';
 
 /** Types that are read, and the reference to a stored item, without which a conversation would have a hole. */
 const READ = new Set([
@@ -57,9 +58,8 @@ export function itemTools({ tools, input }: Readonly<Record<string, unknown>>): 
 }
 
 function isForeign(raw: unknown): raw is RawItem {
-  if (typeof raw !== 'object' || raw === null) return false;
-  const { type } = raw as { type?: unknown };
-  return typeof type === 'string' && type !== '' && !READ.has(type);
+  const type = rawType(raw);
+  return type !== null && !READ.has(type);
 }
 
 function foreignItem(raw: RawItem): z.infer<typeof ForeignItem> {

@@ -1,6 +1,7 @@
 /** Declarations of tools that nobody here runs: hosted tools, and those of a type that this API does not know. */
 import * as z from 'zod';
 import { anyOtherType } from './any-other-type.ts';
+import { rawType } from './raw-type.ts';
 
 /** The type that stands for every other; a client that writes it itself declares an unknown type like any other. */
 const SET_ASIDE = 'set_aside';
@@ -38,7 +39,6 @@ function isSetAside(
   raw: unknown,
   isKnown: (type: string) => boolean,
 ): raw is { type: string; name?: unknown } {
-  if (typeof raw !== 'object' || raw === null) return false;
-  const { type } = raw as { type?: unknown };
-  return typeof type === 'string' && type !== '' && !isKnown(type);
+  const type = rawType(raw);
+  return type !== null && !isKnown(type);
 }
