@@ -166,16 +166,36 @@ function meaning(turns: Extract<ChatMessage, { role: 'assistant' }>[]) {
   };
 }
 
-/** The arguments that the model is shown again. Messages has objects only, so a call that was cut off has lost its own. */
+type Form = 'whole' | 'streamed';
+
+/** The calls that history has. A whole message leaves one out that was cut off, since clients run every call that they find. */
+function callsInHistory(name: Name, form: Form, { calls, finish }: Answer): Answer['calls'] {
+  const isCut = finish !== 'stop' && finish !== 'tool_calls';
+  const leavesOut = name === 'messages' && form === 'whole' && isCut && !isObject(calls.at(-1)?.args);
+  return leavesOut ? calls.slice(0, -1) : calls;
+}
+
+function isObject(json: string | undefined): boolean {
+  try {
+    const value: unknown = JSON.parse(json ?? '');
+    return typeof value === 'object' && !Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
+
+/** The arguments that the model is shown again. Messages has objects only, so any others are an empty one there. */
 function expectedArguments(name: Name, written: string | undefined): unknown {
   const call = { id: '', type: 'function' as const, function: { name: 'f', arguments: written ?? '' } };
   const message = withObjectArguments({ role: 'assistant', content: null, tool_calls: [call] });
   const value = JSON.parse(message.role === 'assistant' ? message.tool_calls![0]!.function.arguments : '');
-  return name === 'messages' && 'incomplete_arguments' in value ? expect.anything() : value;
+  if (name !== 'messages' || isObject(written)) return value;
+  // Anthropic's library reads as much as it can of an object that was cut off.
+  return 'incomplete_arguments' in value ? expect.anything() : {};
 }
 
 describe.each(Object.keys(DIALECTS) as Name[])('any answer of %s is history', (name) => {
-  const property = (form: 'whole' | 'streamed') =>
+  const property = (form: Form) =>
     fc.asyncProperty(answer, async (said) => {
       // Anthropic's library cannot assemble arguments that are no object at all, whoever sends them.
       const assembles = said.calls.every(({ args: written }) => !written || written.startsWith('{'));
@@ -184,12 +204,13 @@ describe.each(Object.keys(DIALECTS) as Name[])('any answer of %s is history', (n
       const sent = answered(dialect, body, chunksOf(said));
       const history = form === 'whole' ? whole(sent.object) : await streamed(sent.streamed);
       const turns = readBack(name, history);
+      const calls = callsInHistory(name, form, said);
       expect(meaning(turns)).toEqual({
         text: said.text.join(''),
         // OpenAI's library keeps the last piece of a field that it does not know, and DeepSeek's `reasoning_content` is one.
         thought: name === 'chat' && form === 'streamed' ? expect.any(String) : said.thought.join(''),
-        calls: said.calls.map((_, index) => ({ id: `call_${index}`, name: said.calls[index]!.name })),
-        arguments: said.calls.map(({ args: written }) => expectedArguments(name, written)),
+        calls: calls.map((each, index) => ({ id: `call_${index}`, name: each.name })),
+        arguments: calls.map(({ args: written }) => expectedArguments(name, written)),
       });
       for (const { content, tool_calls } of turns)
         if (content === null) expect(tool_calls).not.toHaveLength(0);
