@@ -1,9 +1,10 @@
 /**
- * The agent's HTTP server for the edge. Anyone may reach it: it has two routes that need a token, and a health
+ * The agent's HTTP server for the edge. Anyone may reach it: it has three routes that need a token, and a health
  * check.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { ABORT_PATH, GENERATE_PATH } from '../protocol/schemas.ts';
+import { ABORT_PATH, COUNT_PATH, GENERATE_PATH } from '../protocol/schemas.ts';
+import { count } from './count.ts';
 import { generate } from './generate.ts';
 import type { GenerateContext } from './generate-context.ts';
 import { isRequestError, sendError, sendJson } from './request-error.ts';
@@ -52,6 +53,8 @@ async function handle(
   switch (route) {
     case `POST ${GENERATE_PATH}`:
       return generate(context, req, res);
+    case `POST ${COUNT_PATH}`:
+      return count(context, req, res);
     case `POST ${ABORT_PATH}`:
       return abort(context, req, res);
     default:

@@ -5,6 +5,7 @@
 
 export const GENERATE_PATH = '/v1/generate';
 export const ABORT_PATH = '/v1/abort';
+export const COUNT_PATH = '/v1/count';
 export const ENROL_PATH = '/fleet/enrol';
 export const JOINED_MODEL_PATH = '/fleet/model';
 export const HEARTBEAT_PATH = '/fleet/heartbeat';

@@ -62,6 +62,10 @@ export const RequestClaims = z.object({
 });
 export type RequestClaims = z.infer<typeof RequestClaims>;
 
+/** The answer to a count: the tokens that the prompt of a request has, as the engine makes them when it serves it. */
+export const CountAnswer = z.object({ prompt_tokens: z.int().min(0).max(TOKENS_MAX) });
+export type CountAnswer = z.infer<typeof CountAnswer>;
+
 const ToolCall = z.object({
   id: z.string(),
   type: z.literal('function'),

@@ -9,6 +9,7 @@ import type { Api } from '../http/response-headers.ts';
 import { getModel, listAnthropicModels, listModels } from './models.ts';
 
 const responses = lazyFrom(() => import('./responses.ts'));
+const counts = lazyFrom(() => import('../gateway/count/routes.ts'));
 const balance = lazyFrom(() => import('./balance.ts'));
 const usage = lazyFrom(() => import('./usage.ts'));
 const key = lazyFrom(() => import('./key.ts'));
@@ -35,6 +36,12 @@ for (const path of ['/v1/completions', '/completions', '/beta/completions']) {
   api.post(path, generate(dialects.openaiCompletions));
 }
 api.post('/v1/responses', generate(dialects.openaiResponses, openTurn));
+// /v1/responses/input_tokens: the router takes no word where another route has a parameter
+api.post('/v1/responses/:id', counts('postUnderResponses'));
+api.post('/v1/chat/completions/input_tokens', counts('countChat'));
+for (const path of ['/anthropic/v1/messages/count_tokens', '/v1/messages/count_tokens']) {
+  api.post(path, counts('countMessages'));
+}
 api.get('/v1/responses/:id', authorizedWithin('stored_key', ...CAN_INFER), responses('getResponse'));
 api.delete('/v1/responses/:id', authorizedWithin('stored_key', ...CAN_INFER), responses('deleteResponse'));
 api.get(

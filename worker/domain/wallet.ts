@@ -215,6 +215,8 @@ export interface WalletApi {
   load(of: { keyId: string | null; capPeriod: CapPeriod; lineageId?: string | null }): Promise<Load>;
   /** The rest of the per-minute limits: the key's or the account's, whichever is less. */
   rateLimit(of: { keyId: string; limits: ScopedLimits }): Promise<RateLimitState>;
+  /** The node that gave a conversation's last answer; null: unknown. */
+  home(conversation: number): Promise<ConversationHome | null>;
   /** The spend and the holds of a short-lived token. */
   tokenUse(tokenId: string): Promise<{ spentNanoUsd: NanoUsd; heldNanoUsd: NanoUsd }>;
   /** Changes the named alert thresholds and checks them at once. */

@@ -34,7 +34,7 @@ import { ClientDisconnect } from './stream/disconnect.ts';
 import { withKeepAlive } from './stream/keep-alive.ts';
 
 /** Reads what a body refers to from the store of responses (stored-responses/open.ts). */
-type OpenTurn = (env: Env, request: TurnRequest) => Promise<OpenedTurn>;
+export type OpenTurn = (env: Env, request: TurnRequest) => Promise<OpenedTurn>;
 
 /**
  * The handler of the routes that speak a dialect.
@@ -43,7 +43,7 @@ type OpenTurn = (env: Env, request: TurnRequest) => Promise<OpenedTurn>;
 export function generate(loadDialect: () => Promise<Dialect>, openTurn: OpenTurn | null = null) {
   return async function generateIn(c: ApiContext): Promise<Response> {
     const dialect = await loadDialect();
-    const request = await readAuthorized(c, dialect, openTurn);
+    const request = await readAuthorized(c, dialect, { openTurn });
     if (!request.ok) return refuse(c, dialect, request.error);
     const { principal, dialectRequest, model, bytes } = request;
 
@@ -64,7 +64,7 @@ export function generate(loadDialect: () => Promise<Dialect>, openTurn: OpenTurn
   };
 }
 
-interface AuthorizedRequest {
+export interface AuthorizedRequest {
   readonly ok: true;
   readonly principal: Principal;
   readonly dialectRequest: DialectModelRequest;
@@ -79,17 +79,25 @@ interface AuthorizedRequest {
 /** A body that was read this quickly needs no second look at its key; isolates cache keys for seconds anyway (http/authenticate.ts). */
 const SAME_MOMENT_MS = 100;
 
-/** Steps 1 and 2: authenticates the caller and reads the body. */
-async function readAuthorized(
+/**
+ * Steps 1 and 2: authenticates the caller and reads the body.
+ * @param options.complete adds what the dialect demands and the route's own body may leave out
+ */
+export async function readAuthorized(
   c: ApiContext,
   dialect: Dialect,
-  openTurn: OpenTurn | null,
+  options: {
+    openTurn: OpenTurn | null;
+    complete?: (body: Record<string, unknown>) => Record<string, unknown>;
+  },
 ): Promise<AuthorizedRequest | { ok: false; error: ApiError }> {
   const startedMs = Date.now();
   const caller = await identify(c, CAN_INFER, startedMs);
   if (!caller.ok) return caller;
-  const body = await readJsonObject(c.req.raw);
-  if (!body.ok) return body;
+  const { openTurn, complete = (whole) => whole } = options;
+  const received = await readJsonObject(c.req.raw);
+  if (!received.ok) return received;
+  const body = complete(received.body);
   // A body may take long to arrive: price, limits and the key itself are those of the time when it is complete.
   const nowMs = Date.now();
   const current = nowMs - startedMs < SAME_MOMENT_MS ? caller : await identify(c, CAN_INFER, nowMs);
@@ -98,11 +106,11 @@ async function readAuthorized(
   const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
   const { principal } = current;
   const opened = await openTurn?.(c.env, {
-    ...{ body: body.body, principal, requestId: c.get('requestId'), nowMs, waitUntil },
+    ...{ body, principal, requestId: c.get('requestId'), nowMs, waitUntil },
   });
   if (opened?.ok === false) return opened;
   const read = await readRequest(c.env, dialect, {
-    ...{ body: opened?.body ?? body.body, headers, tariff: 'standard', nowMs, waitUntil },
+    ...{ body: opened?.body ?? body, headers, tariff: 'standard', nowMs, waitUntil },
     aliases: principal.aliases,
   });
   const turn = opened?.turn ?? null;
@@ -111,7 +119,7 @@ async function readAuthorized(
   const ignored = joinNames(dialectRequest.request.ignored, turn?.ignored ?? []);
   const request = { ...dialectRequest.request, ignored };
   return {
-    ...{ ...read, principal, bytes: body.bytes, nowMs, turn },
+    ...{ ...read, principal, bytes: received.bytes, nowMs, turn },
     dialectRequest: { ...dialectRequest, request },
   };
 }

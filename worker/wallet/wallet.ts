@@ -6,6 +6,7 @@
 
 import { DurableObject } from 'cloudflare:workers';
 import type { AlertThresholds } from '../domain/alert-thresholds.ts';
+import type { ConversationHome } from '../domain/conversation.ts';
 import type { Ending } from '../domain/hold.ts';
 import { decideBegin, REPLAY_LIFETIME_MS } from '../domain/idempotency.ts';
 import { newId } from '../domain/ids.ts';
@@ -80,6 +81,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   readonly #leases: Leases;
   readonly #admission: WalletAdmission;
   readonly #rateCounters = new RateCounters();
+  readonly #affinity = new Affinity();
   readonly #alarm: Alarm;
   #trimmedAtMs = 0;
   #chainIsBroken = false;
@@ -120,7 +122,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       ledger: this.#ledger,
       alerts: this.#alerts,
       rateCounters: this.#rateCounters,
-      affinity: new Affinity(),
+      affinity: this.#affinity,
       publish: this.#publish,
       graceMs: this.#graceMs,
       leaseMs: this.#holdMs,
@@ -309,6 +311,10 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       spentNanoUsd: nanoUsd(0),
     });
     return rateLimitState(limits, { key: load(keyId), account: load(null) });
+  }
+
+  async home(conversation: number): Promise<ConversationHome | null> {
+    return this.#affinity.find(conversation) ?? this.#store.home(conversation);
   }
 
   async tokenUse(tokenId: string) {

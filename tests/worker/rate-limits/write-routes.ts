@@ -9,6 +9,10 @@ const BOUNDED_OTHERWISE: Readonly<Record<string, string>> = {
   'POST /completions': 'the same',
   'POST /beta/completions': 'the same',
   'POST /v1/responses': 'the same',
+  'POST /v1/responses/:id': 'limits of token counts, which tests/worker/gateway/count holds',
+  'POST /v1/chat/completions/input_tokens': 'the same',
+  'POST /v1/messages/count_tokens': 'the same',
+  'POST /anthropic/v1/messages/count_tokens': 'the same',
   'POST /anthropic/v1/messages': 'the same',
   'POST /v1/messages': 'the same',
   'POST /webhooks/:provider':

@@ -8,6 +8,7 @@ import type { ApiContext } from '../../http/response-headers.ts';
 import { acceptedBody } from './accepted-body.ts';
 import { accountPaths } from './account-paths.ts';
 import { batchPaths } from './batch-paths.ts';
+import { countPaths } from './count-paths.ts';
 import { inferencePaths } from './inference-paths.ts';
 import { keyPaths } from './key-paths.ts';
 import { modelPaths } from './model-paths.ts';
@@ -52,6 +53,7 @@ export function openApiDocument(origin: string, modelId: string) {
     },
     paths: {
       ...inference,
+      ...countPaths,
       ...responsePaths,
       ...modelPaths(modelId),
       ...accountPaths,

@@ -129,6 +129,29 @@ export const ResponseObject = z
   })
   .meta({ id: 'Response' });
 
+const CountDetails = z.object({
+  model: z.string(),
+  expected_cached_tokens: tokens.meta({
+    description: 'an estimate: what the node of the conversation’s last answer may still have of the prompt',
+  }),
+  expected_cost: z.number().meta({ description: 'US dollars for the prompt, if that much is cached' }),
+  expected_cost_nano_usd: z.int(),
+  price_version: z.string(),
+  ignored: z.array(z.string()).optional(),
+});
+
+export const InputTokens = z
+  .object({
+    object: z.enum(['response.input_tokens', 'chat.completion.input_tokens']),
+    input_tokens: tokens,
+    tollgate: CountDetails,
+  })
+  .meta({ id: 'InputTokens' });
+
+export const MessageTokens = z
+  .object({ input_tokens: tokens, tollgate: CountDetails })
+  .meta({ id: 'MessageTokens' });
+
 export const DeletedResponse = z
   .object({ id: z.string(), object: z.literal('response'), deleted: z.literal(true) })
   .meta({ id: 'DeletedResponse' });
