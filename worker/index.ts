@@ -17,6 +17,7 @@ import { logRefusals } from './http/log-refusals.ts';
 import { insecureAnswer } from './http/require-https.ts';
 import { type Api, type ApiContext, withResponseHeaders } from './http/response-headers.ts';
 import { routeOf } from './http/route-of.ts';
+import { speaksAnthropic } from './http/speaks-anthropic.ts';
 import { describeError } from './lib/describe-error.ts';
 
 export { Batch } from './batches/batch.ts';
@@ -41,33 +42,48 @@ for (const path of ['/v1/*', '/anthropic/*', '/beta/*', '/chat/*', '/completions
   app.use(path, corsForTokens());
 }
 
+// OpenAI's form of files, which Anthropic's clients could not read
+for (const path of ['/v1/files', '/v1/files/*']) {
+  app.use(path, async function otherForm(c, next) {
+    if (!speaksAnthropic(c.req.raw)) return next();
+    const { notOffered } = await import('./http/not-offered.ts');
+    return refuse(c, notOffered(c.req.path, true)!);
+  });
+}
+
 app.route('/', api);
 app.route('/', fleet);
 
 const methodsOf = allowedMethods(() => app.routes);
 
-/** The error of a path that no route took: it has no route, or none with this method. */
-function unrouted(c: ApiContext): ApiError {
+/** The error of a path that no route took: it has no route, none with this method, or is not offered here. */
+async function unrouted(c: ApiContext): Promise<ApiError> {
   const allowed = methodsOf(c.req.path);
-  return allowed.length === 0 ? { reason: 'route_not_found' } : { reason: 'method_not_allowed', allowed };
+  if (allowed.length > 0) return { reason: 'method_not_allowed', allowed };
+  const { notOffered } = await import('./http/not-offered.ts');
+  return notOffered(c.req.path, speaksAnthropic(c.req.raw)) ?? { reason: 'route_not_found' };
 }
 
-app.all('/anthropic/*', async (c) => {
-  const error = unrouted(c);
+/** An error in the envelope of the API that the caller speaks. */
+async function refuse(c: ApiContext, error: ApiError): Promise<Response> {
+  const { publicOrigin } = config(c.env);
+  if (!speaksAnthropic(c.req.raw)) return errorResponse(error, publicOrigin);
   const dialect = await dialects.anthropicMessages();
-  const body = dialect.errorBody(envelopeIn(dialect, error, config(c.env).publicOrigin), c.get('requestId'));
-  return errorResponseWith(error, body);
-});
+  return errorResponseWith(
+    error,
+    dialect.errorBody(envelopeIn(dialect, error, publicOrigin), c.get('requestId')),
+  );
+}
 
 // An unknown path under an API prefix gets an API error, not a page: a program made the call.
-for (const path of ['/v1', '/v1/*', '/beta/*', '/user/*', '/chat/*', '/completions']) {
+for (const path of ['/v1', '/v1/*', '/anthropic/*', '/beta/*', '/user/*', '/chat/*', '/completions']) {
   app.all(path, answerUnrouted);
 }
 
-function answerUnrouted(c: ApiContext): Response {
+async function answerUnrouted(c: ApiContext): Promise<Response> {
   const methods = methodsOf(c.req.path);
   const isAsked = c.req.method === 'OPTIONS' && methods.length > 0;
-  return isAsked ? optionsResponse(methods) : errorResponse(unrouted(c), config(c.env).publicOrigin);
+  return isAsked ? optionsResponse(methods) : refuse(c, await unrouted(c));
 }
 
 app.all('*', (c, next) => (methodsOf(c.req.path).length > 0 ? answerUnrouted(c) : next()), lazy(site));

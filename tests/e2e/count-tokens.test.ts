@@ -68,7 +68,7 @@ describe('a count is the prompt’s tokens', () => {
       object: 'response.input_tokens',
       input_tokens: first.usage!.input_tokens,
     });
-    const next = { model: MODEL, tools: body.tools, input: ASK, previous_response_id: first.id };
+    const next = { model: MODEL, ...body, input: ASK, previous_response_id: first.id };
     const more = await openai.responses.inputTokens.count(next);
     expect(more.input_tokens).toBe((await openai.responses.create(next)).usage!.input_tokens);
   });
@@ -79,7 +79,7 @@ describe('a count is the prompt’s tokens', () => {
       'tools',
       { tools: [{ type: 'function', function: { name: 'weather', parameters } }], tool_choice: 'auto' },
     ],
-    ['thinking off', { thinking: { type: 'disabled' } }],
+    ['an effort', { reasoning_effort: 'low' }],
   ])('of chat with %s', async (_, over) => {
     const body = { model: MODEL, messages: [{ role: 'user', content: ASK }], ...over };
     const counted = (await openai.post('/chat/completions/input_tokens', { body })) as {

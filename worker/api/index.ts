@@ -6,7 +6,7 @@ import type { openTurn as open } from '../gateway/stored-responses/open.ts';
 import { ANY_KEY, ANY_PRINCIPAL, authorized, authorizedWithin, CAN_INFER } from '../http/access.ts';
 import { lazyFrom } from '../http/lazy.ts';
 import type { Api } from '../http/response-headers.ts';
-import { getModel, listAnthropicModels, listModels } from './models.ts';
+import { getModel, listModels } from './models.ts';
 
 const responses = lazyFrom(() => import('./responses.ts'));
 const counts = lazyFrom(() => import('../gateway/count/routes.ts'));
@@ -62,7 +62,8 @@ for (const prefix of ['/v1', '']) {
   api.get(`${prefix}/models`, listModels);
   api.get(`${prefix}/models/:id{.+}`, getModel);
 }
-api.get('/anthropic/v1/models', listAnthropicModels);
+api.get('/anthropic/v1/models', listModels);
+api.get('/anthropic/v1/models/:id{.+}', getModel);
 
 api.get('/user/balance', authorized(...ANY_KEY), balance('getBalance'));
 api.get('/v1/usage', authorizedWithin('download_key', ...ANY_KEY), usage('getUsage'));

@@ -1,6 +1,7 @@
 /**
  * GET /v1/models and /v1/models/{id}: the catalogue in OpenAI's form, with Tollgate's details in an own object. A caller
  * with a key also gets the aliases of its account, so that clients that offer only what is listed offer them.
+ * Clients of Anthropic get both in Anthropic's form (anthropic-models.ts).
  */
 import type * as z from 'zod';
 import { findModel, type Model } from '../db/catalogue.ts';
@@ -11,12 +12,14 @@ import { isServing, type NodeView } from '../domain/node.ts';
 import { type DatedPrice, priceAt } from '../domain/pricing.ts';
 import { supportedParameters } from '../domain/supported-parameters.ts';
 import { catalogue, poolSnapshot } from '../gateway/model-cache.ts';
-import { authenticate, secretOf } from '../http/authenticate.ts';
 import type { ApiContext } from '../http/response-headers.ts';
+import { speaksAnthropic } from '../http/speaks-anthropic.ts';
+import { aliasesOfCaller, offeredTo } from './offered-models.ts';
 import type { Model as ModelSchema } from './openapi/responses.ts';
 import { respondWithError } from './respond-with-error.ts';
 
 export async function listModels(c: ApiContext): Promise<Response> {
+  if (speaksAnthropic(c.req.raw)) return (await import('./anthropic-models.ts')).listAnthropicModels(c);
   const nowMs = Date.now();
   const models = await catalogue(c.env, nowMs);
   const offered = await offeredTo(c, models, nowMs);
@@ -30,43 +33,8 @@ export async function listModels(c: ApiContext): Promise<Response> {
   });
 }
 
-interface Offer {
-  readonly model: Model;
-  /** The account's own name for it, under which it is listed once more; null: it is listed under its id. */
-  readonly alias: ModelAlias | null;
-}
-
-/** What is for sale, then the caller's aliases of it. */
-async function offeredTo(c: ApiContext, models: readonly Model[], nowMs: number): Promise<Offer[]> {
-  const sold = onSale(models, nowMs);
-  const aliased = (await aliasesOfCaller(c, nowMs)).flatMap((alias) => {
-    const model = sold.find(({ id }) => id === alias.modelId);
-    return model ? [{ model, alias }] : [];
-  });
-  return [...sold.map((model) => ({ model, alias: null })), ...aliased];
-}
-
-/** The catalogue needs no key: whoever sends none, or one that is not valid, has no aliases. */
-async function aliasesOfCaller(c: ApiContext, nowMs: number): Promise<readonly ModelAlias[]> {
-  if (secretOf(c.req.raw.headers) === null) return [];
-  const caller = await authenticate(c.req.raw, c.env, nowMs);
-  return caller.ok ? caller.principal.aliases : [];
-}
-
-/** GET /anthropic/v1/models: the catalogue in Anthropic's form. */
-export async function listAnthropicModels(c: ApiContext): Promise<Response> {
-  const nowMs = Date.now();
-  const offered = await offeredTo(c, await catalogue(c.env, nowMs), nowMs);
-  const data = offered.map(({ model, alias }) => ({
-    type: 'model',
-    id: alias?.name ?? model.id,
-    display_name: model.name,
-    created_at: new Date(createdAtMs(model)).toISOString(),
-  }));
-  return c.json({ data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null });
-}
-
 export async function getModel(c: ApiContext): Promise<Response> {
+  if (speaksAnthropic(c.req.raw)) return (await import('./anthropic-models.ts')).getAnthropicModel(c);
   const nowMs = Date.now();
   const models = await catalogue(c.env, nowMs);
   const requested = c.req.param('id') ?? '';

@@ -59,6 +59,7 @@ const VERDICTS: Record<ApiError['reason'], 'final' | 'retry' | 'retry_counted' |
   previous_response_not_found: 'final',
   item_not_found: 'final',
   response_not_found: 'final',
+  not_offered: 'final',
   context_length_exceeded: 'final',
   model_forbidden: 'final',
   model_not_found: 'final',

@@ -36,6 +36,8 @@ export type ApiError =
   | { reason: 'item_not_found'; id: string }
   | { reason: 'response_not_found'; id: string }
   | { reason: 'route_not_found' }
+  /** A part of a copied API that is not offered: its name, and a sentence that says what is. */
+  | { reason: 'not_offered'; what: string; instead: string }
   /** `allowed`: the methods of the path. */
   | { reason: 'method_not_allowed'; allowed: readonly string[] }
   | { reason: 'key_not_found' }
@@ -91,6 +93,7 @@ const WIRE = {
   },
   item_not_found: { status: 404, type: 'invalid_request_error', code: 'item_not_found' },
   response_not_found: { status: 404, type: 'invalid_request_error', code: 'response_not_found' },
+  not_offered: { status: 404, type: 'invalid_request_error', code: 'not_offered' },
   route_not_found: { status: 404, type: 'invalid_request_error', code: 'route_not_found' },
   method_not_allowed: { status: 405, type: 'invalid_request_error', code: 'method_not_allowed' },
   key_not_found: { status: 404, type: 'invalid_request_error', code: 'key_not_found' },
@@ -257,6 +260,8 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
   item_not_found: ({ id }) =>
     `Item with id '${shownId(id)}' not found. Items are not persisted when \`store\` is set to false. Try again with \`store\` set to true, or remove this item from your input.`,
   response_not_found: ({ id }) => `Response with id '${shownId(id)}' not found.`,
+  not_offered: ({ what, instead }, origin) =>
+    `${what}: not offered here. ${instead}. The API is described at ${origin}/docs.`,
   route_not_found: (_, origin) => `Route not found. The API is described at ${origin}/docs.`,
   method_not_allowed: ({ allowed }, origin) =>
     `This path does not take this method. It takes ${allowed.join(', ')}. The API is described at ${origin}/docs.`,

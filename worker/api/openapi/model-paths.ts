@@ -1,6 +1,7 @@
 /** Routes of the catalogue, which need no key. */
 import type { ZodOpenApiPathsObject } from 'zod-openapi';
 import { AliasBody } from '../aliases.ts';
+import { AnthropicModelsQuery } from '../anthropic-models.ts';
 import { operation } from './operation.ts';
 import * as responses from './responses.ts';
 import { BODY_ERRORS, COUNTED_ERRORS, idParameter, READ_ERRORS, TAGS } from './shared.ts';
@@ -63,8 +64,22 @@ export const modelPaths = (modelId: string): ZodOpenApiPathsObject => ({
     get: operation({
       tag: TAGS.models,
       summary: 'List models in Anthropic’s format',
+      description: 'Also `/v1/models`, for callers that send `anthropic-version`.',
+      query: AnthropicModelsQuery,
       response: responses.AnthropicModels,
-      errors: [],
+      errors: [400],
+      errorSchema: responses.AnthropicError,
+      security: null,
+    }),
+  },
+  '/anthropic/v1/models/{id}': {
+    get: operation({
+      tag: TAGS.models,
+      summary: 'Get a model in Anthropic’s format',
+      path: idParameter('id or alias of the model'),
+      response: responses.AnthropicModel,
+      errors: [404],
+      errorSchema: responses.AnthropicError,
       security: null,
     }),
   },

@@ -226,10 +226,24 @@ export const Model = z
   })
   .meta({ id: 'Model' });
 
+export const AnthropicModel = z
+  .object({
+    type: z.literal('model'),
+    id: z.string(),
+    display_name: z.string(),
+    created_at: Iso,
+    capabilities: z.null(),
+    line: z.null(),
+    max_input_tokens: tokens,
+    max_tokens: tokens,
+    lifecycle: z.enum(['active', 'deprecated']),
+    deprecated_at: Iso.nullable(),
+    retires_at: Iso.nullable(),
+  })
+  .meta({ id: 'AnthropicModel' });
+
 export const AnthropicModels = z.object({
-  data: z.array(
-    z.object({ type: z.literal('model'), id: z.string(), display_name: z.string(), created_at: Iso }),
-  ),
+  data: z.array(AnthropicModel),
   has_more: z.boolean(),
   first_id: z.string().nullable(),
   last_id: z.string().nullable(),

@@ -263,6 +263,7 @@ const ERROR_TYPES: Record<string, string> = {
   model_not_found: 'not_found_error',
   model_ended: 'not_found_error',
   route_not_found: 'not_found_error',
+  not_offered: 'not_found_error',
 };
 
 /** Anthropic's error object, with our `code` and `param` added. */
