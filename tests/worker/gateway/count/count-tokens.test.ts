@@ -3,13 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { answer, freshNetwork, nodeError, stream } from '../../fake-node.ts';
 import { Customer, newModel, PRICE } from '../client.ts';
 import { respond, send } from '../stored-responses/send.ts';
+import { counting } from './counting-node.ts';
 
 const network = freshNetwork();
 const counts = (prompt_tokens: number) => () => Response.json({ prompt_tokens });
 
 async function seller() {
   const model = newModel();
-  const node = await network().add(model, () => stream(answer({ prompt: 30, content: ['Four'] })));
+  const node = counting(await network().add(model, () => stream(answer({ prompt: 30, content: ['Four'] }))));
   return { model, node, customer: await Customer.withCredit() };
 }
 
@@ -84,7 +85,7 @@ describe.each(ROUTES)('POST %s', (path, body, expected) => {
 
 it('another node counts where the first cannot', async () => {
   const { model, node, customer } = await seller();
-  const second = await network().add(model, () => stream(answer({})));
+  const second = counting(await network().add(model, () => stream(answer({}))));
   node.count = () => nodeError(503, 'overloaded');
   second.count = counts(7);
   const { body } = await send(customer, 'POST', '/v1/responses/input_tokens', { model, input: 'x' });
