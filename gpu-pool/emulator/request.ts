@@ -116,7 +116,7 @@ const Body = z.looseObject({
   response_format: z
     .looseObject({
       type: z.enum(['text', 'json_object', 'json_schema', 'structural_tag']),
-      json_schema: z.looseObject({ schema: z.unknown().optional() }).nullish(),
+      json_schema: z.looseObject({ name: z.string(), schema: z.unknown().optional() }).nullish(),
     })
     .nullish(),
 });

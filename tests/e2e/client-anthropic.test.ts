@@ -1,6 +1,8 @@
 /** Anthropic's Messages API with the official client. At the end all answers are checked against the client's types. */
 import Anthropic from '@anthropic-ai/sdk';
+import { zodOutputFormat } from '@anthropic-ai/sdk/helpers/zod';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as z from 'zod';
 import { messageErrorFaults, messageFaults, messageStreamFaults } from '../shapes/anthropic-messages.ts';
 import { api, eventually, expectLaws, type Local, runningAt, startLocal } from './local.ts';
 import { ResponseRecorder } from './response-recorder.ts';
@@ -44,6 +46,19 @@ describe('a message', () => {
     expect(message).toMatchObject({ stop_reason: 'end_turn', usage: { output_tokens: 30 } });
     expect(message.usage).toHaveProperty('cost');
     expect(message._request_id).toMatch(/^req_/);
+  });
+
+  it('fits the schema of messages.parse, also under the name of the beta', async () => {
+    const format = zodOutputFormat(z.object({ city: z.string(), people: z.int() }));
+    const request = ask('Where? [[reasoning=5]]');
+    const message = await anthropic.messages.parse({ ...request, output_config: { format } });
+    expect(message.parsed_output).toEqual({ city: expect.any(String), people: expect.any(Number) });
+    const stream = anthropic.messages.stream({ ...request, output_config: { format } });
+    expect((await stream.finalMessage()).parsed_output).toHaveProperty('city');
+    const { type, schema } = format;
+    const older = await anthropic.messages.create({ ...request, ...{ output_format: { type, schema } } });
+    const [text] = older.content.flatMap((block) => (block.type === 'text' ? [block.text] : []));
+    expect(JSON.parse(text!)).toHaveProperty('people');
   });
 
   it('streams the same content as an unstreamed answer', async () => {

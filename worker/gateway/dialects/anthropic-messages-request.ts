@@ -11,6 +11,7 @@ import { readFields } from '../../http/fields.ts';
 import { ALIKE } from './alike.ts';
 import type { ChatRequest } from './chat-request.ts';
 import { MESSAGES_MAX, ModelName, SAMPLERS, StopList, samplers, TokenLimit, TopP } from './fields.ts';
+import { OutputConfig, OutputFormat, readOutputFormat } from './messages-format.ts';
 import type { PartsOf } from './readable-body.ts';
 import { REASONING_FIELDS, readReasoning } from './reasoning-fields.ts';
 import { declareTools } from './tools/declared.ts';
@@ -90,6 +91,9 @@ export const MessagesBody = z.object({
   ...SAMPLERS,
   stop_sequences: StopList.nullish(),
   ...REASONING_FIELDS,
+  output_config: OutputConfig.nullish(),
+  /** What `output_config.format` was called in Anthropic's beta; libraries of that time still send it. */
+  output_format: OutputFormat.nullish(),
   tools: MessagesTools.nullish(),
   tool_choice: MessagesToolChoice.nullish(),
 });
@@ -105,6 +109,8 @@ export function readMessagesRequest(
   const { fields, session } = parsed;
   const steered = readReasoning(fields);
   if (!steered.ok) return steered;
+  const format = readOutputFormat(fields);
+  if (!format.ok) return format;
   const tools = declareTools(messagesDeclarations(fields.tools ?? []));
   const chosen = chooseTools(tools, messagesChoice(fields.tool_choice));
   if (!chosen.ok) return chosen;
@@ -118,6 +124,7 @@ export function readMessagesRequest(
     tools: chosen.tools,
     tool_choice: chosen.tool_choice,
     parallel_tool_calls: isOneAtATime(fields.tool_choice) ? false : undefined,
+    response_format: format.responseFormat,
   };
   const read = { ...body, tools: knownMessagesTools(body.tools), messages: knownBlocks(body.messages) };
   return {

@@ -31,8 +31,10 @@ export const FormatSchema = SchemaObject.superRefine(bounded(schemaSizeFault)).s
     if (context.issues.length === 0) addSchemaIssue(context, { schema, of: 'format', at: [] });
   },
 );
+/** The name of an answer's format that its client has given none. SGLang refuses a format without, and does nothing with it. */
+export const FORMAT_NAME = 'answer';
 /** The JSON Schema of a tool's arguments; `toolList` checks more of it, which depends on the tool. */
-export const ToolSchema = SchemaObject.superRefine(bounded(toolSizeFault));
+export const ToolSchema = z.preprocess(withoutNullLists, SchemaObject.superRefine(bounded(toolSizeFault)));
 export const TOOL_NAME = new RegExp(`^[\\w-]{1,${TOOL_NAME_LENGTH_MAX}}$`);
 export const ToolName = z
   .string()
@@ -123,6 +125,18 @@ const STEP_LENGTH_MAX = 64;
 function shortened(step: string): string {
   const characters = [...step];
   return characters.length <= STEP_LENGTH_MAX ? step : `${characters.slice(0, STEP_LENGTH_MAX).join('')}…`;
+}
+
+/** Anthropic's types, and SDKs with typed models, let null stand for a schema without properties or required ones. */
+function withoutNullLists(schema: unknown): unknown {
+  if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) return schema;
+  const { properties, required, ...rest } = schema as Record<string, unknown>;
+  if (properties !== null && required !== null) return schema;
+  return {
+    ...rest,
+    ...(properties === null || properties === undefined ? {} : { properties }),
+    ...(required === null || required === undefined ? {} : { required }),
+  };
 }
 
 /** A check by a rule that answers with the rest of a sentence; null: nothing is wrong. */

@@ -11,6 +11,7 @@ import { ALIKE } from './alike.ts';
 import type { ChatRequest } from './chat-request.ts';
 import {
   CHOICES_MAX,
+  FORMAT_NAME,
   FormatSchema,
   MESSAGES_MAX,
   ModelName,
@@ -76,7 +77,7 @@ const Message = z.discriminatedUnion(
 );
 
 const JsonSchema = z.object({
-  name: z.string().optional(),
+  name: z.string().default(FORMAT_NAME),
   description: z.string().nullish(),
   schema: FormatSchema,
   strict: z.boolean().nullish(),

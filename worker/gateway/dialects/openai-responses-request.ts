@@ -68,7 +68,8 @@ const CustomCallItem = CallItem.omit({ arguments: true }).extend({
 });
 const CallOutputItem = z.object({
   type: z.enum(['function_call_output', 'custom_tool_call_output']),
-  call_id: z.string(),
+  /** OpenAI lets clients leave it out. */
+  call_id: z.string().nullish(),
   output: Text,
 });
 /** Reasoning that is sent back; the model's profile says whether it goes on. */
@@ -226,13 +227,16 @@ function toMessages({ instructions, input }: ResponsesFields, tools: DeclaredToo
   let thought: string | undefined;
   /** The text before is that of a tool, which stands apart from what is written around it. */
   let isForeign = false;
+  /** A result that does not name its call is that of the last one. */
+  let lastCallId = 'call_0';
   for (const item of input) {
     if (item.type === 'reasoning') {
       thought = joined(thought, thoughtOf(item));
       continue;
     }
-    const turn = turnOf(item, tools);
+    const turn = turnOf(item, { tools, lastCallId });
     if (turn === null) continue;
+    if ('call_id' in item && turn.role === 'assistant') lastCallId = item.call_id ?? lastCallId;
     const isApart = isForeign || item.type === 'foreign';
     isForeign = item.type === 'foreign';
     if (turn.role !== 'assistant') {
@@ -267,7 +271,7 @@ function mergedInto(
 /** null: an item without anything to read. */
 function turnOf(
   item: Exclude<z.infer<typeof Item>, { type: 'reasoning' }>,
-  tools: DeclaredTools,
+  { tools, lastCallId }: { tools: DeclaredTools; lastCallId: string },
 ): ChatMessage | null {
   switch (item.type) {
     case 'message':
@@ -281,7 +285,7 @@ function turnOf(
     }
     case 'function_call_output':
     case 'custom_tool_call_output':
-      return { role: 'tool', content: item.output, tool_call_id: item.call_id };
+      return { role: 'tool', content: item.output, tool_call_id: item.call_id ?? lastCallId };
     case 'foreign':
       return item.text === null ? null : { role: item.role, content: item.text };
   }

@@ -68,8 +68,12 @@ const AllowedChoice = z.object({
   mode: z.enum(['auto', 'required']),
   tools: z.array(z.object({ type: z.string(), name: z.string().nullish(), namespace: z.string().nullish() })),
 });
+/** A choice of one of the kinds above that lacks something is no choice of a hosted tool. */
+const NOT_A_CHOICE_OF_OURS = /^(?!(?:none|auto|required|function|custom|allowed_tools)$)/;
 /** A tool that OpenAI runs, such as `{"type": "web_search_preview"}`: one that is always refused, but by its name. */
-const HostedChoice = z.object({ type: z.string().min(1).max(TOOL_NAME_LENGTH_MAX) });
+const HostedChoice = z.object({
+  type: z.string().min(1).max(TOOL_NAME_LENGTH_MAX).regex(NOT_A_CHOICE_OF_OURS, { abort: true }),
+});
 export const ResponsesToolChoice = z.union(
   [
     z.enum(['none', 'auto', 'required']),
