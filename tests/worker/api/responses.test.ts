@@ -90,4 +90,23 @@ describe('a stored response', () => {
     ];
     expect((await respond(customer, { model: second.model, input })).status).toBe(200);
   });
+
+  it('gives items whose ids the client wrote ids of their own, so that pages end and each can be referred to', async () => {
+    const { customer, second } = await conversation();
+    const { model } = second;
+    const texts = ['one', 'two', 'three'];
+    const given = texts.map((content) => ({ type: 'message', id: 'msg_mine', role: 'user', content }));
+    const made = await respond(customer, { model, input: given });
+    const ids: string[] = [];
+    for (let after = ''; ids.length < 10; ) {
+      const path = `/v1/responses/${made.body.id}/input_items?order=asc&limit=1${after}`;
+      const { data, has_more } = (await send(customer, 'GET', path)).body;
+      ids.push(data[0].id);
+      if (!has_more) break;
+      after = `&after=${data[0].id}`;
+    }
+    expect(ids).toHaveLength(3);
+    const input = [...ids.map((id) => ({ type: 'item_reference', id })), { role: 'user', content: 'x' }];
+    expect((await respond(customer, { model, input })).status).toBe(200);
+  });
 });

@@ -19,14 +19,13 @@ export function referenceOf({ type, id, role, content }: Item): string | null {
   return typeof id === 'string' && (type === 'item_reference' || isUntyped) ? id : null;
 }
 
-/** The longest id of an item that OpenAI takes. */
-const ID_LENGTH_MAX = 64;
-
-/** An item with its type and an id, and with text in parts, as OpenAI lists input items. */
+/**
+ * An item with its type and an id, and with text in parts, as OpenAI lists input items. The id is always ours: one that the
+ * client wrote would lead to no response, and two of its items may have the same, in which paging would go in circles.
+ */
 export function identified(item: Item, suffix: string, index: number): Item {
   const type = item.type ?? 'message';
-  const isNamed = typeof item.id === 'string' && item.id !== '' && item.id.length <= ID_LENGTH_MAX;
-  const id = isNamed ? item.id : inputItemId(type, suffix, index);
+  const id = inputItemId(type, suffix, index);
   if (type !== 'message' || typeof item.content !== 'string') return { ...item, type, id };
   const part =
     item.role === 'assistant'
