@@ -3,18 +3,11 @@ import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
 import { fromNodeUsage, NO_USAGE } from '../../worker/domain/usage.ts';
 import type { AnswerEnd } from '../../worker/gateway/dialects/dialect.ts';
-import { type DialectName, dialects } from '../../worker/gateway/dialects/index.ts';
+import type { DialectName } from '../../worker/gateway/dialects/index.ts';
 import { OrderedCalls } from '../../worker/gateway/stream/ordered-calls.ts';
+import { readDialectRequest } from './dialect-request.ts';
 
 export const REQUEST_ID = 'req_01J00000000000000000000000';
-
-/** A request body that each dialect takes, without its `stream`. */
-const BODIES: Record<DialectName, object> = {
-  openaiChat: { messages: [{ role: 'user', content: 'Hello' }] },
-  openaiCompletions: { prompt: 'Hello' },
-  openaiResponses: { input: 'Hello' },
-  anthropicMessages: { max_tokens: 100, messages: [{ role: 'user', content: 'Hello' }] },
-};
 
 export interface AnswerOptions {
   /** Fields of the request beside the message and the model. */
@@ -52,10 +45,8 @@ export async function wholeObject(
 }
 
 async function dialectOf(name: DialectName, body: object) {
-  const dialect = await dialects[name]();
-  const read = dialect.read({ model: 'm', ...BODIES[name], ...body }, new Headers());
-  if (!read.ok) throw new Error(JSON.stringify(read.error));
-  const { ignored } = read.dialectRequest.request;
+  const dialectRequest = await readDialectRequest(name, body);
+  const { ignored } = dialectRequest.request;
   const head = {
     requestId: REQUEST_ID,
     createdAtMs: 1_700_000_000_123,
@@ -63,7 +54,7 @@ async function dialectOf(name: DialectName, body: object) {
     revision: 'r',
     ignored,
   };
-  return { dialectRequest: read.dialectRequest, head };
+  return { dialectRequest, head };
 }
 
 function inOrder(chunks: readonly NodeChunk[]): NodeChunk[] {

@@ -1,23 +1,15 @@
-/** Reads a request body as its dialect does, without an edge around it. */
-import { type DialectName, dialects } from '../../../worker/gateway/dialects/index.ts';
-
-const BODIES: Record<DialectName, object> = {
-  openaiChat: { messages: [{ role: 'user', content: 'Hello' }] },
-  openaiCompletions: { prompt: 'Hello' },
-  openaiResponses: { input: 'Hello' },
-  anthropicMessages: { max_tokens: 100, messages: [{ role: 'user', content: 'Hello' }] },
-};
+/** The parts of a request that is read which tests of tools look at. */
+import type { DialectName } from '../../../worker/gateway/dialects/index.ts';
+import { readBody, readDialectRequest } from '../dialect-request.ts';
 
 /** The canonical request. */
 export async function readRequest(name: DialectName, body: object) {
-  const read = await tryRead(name, body);
-  if (!read.ok) throw new Error(JSON.stringify(read.error));
-  return read.dialectRequest.request;
+  return (await readDialectRequest(name, body)).request;
 }
 
 /** The error of a request that is refused. */
 export async function readError(name: DialectName, body: object) {
-  const read = await tryRead(name, body);
+  const read = await readBody(name, body);
   if (read.ok) throw new Error('the request was read');
   return read.error as { reason: string; param?: string; message?: string };
 }
@@ -26,9 +18,4 @@ export async function readError(name: DialectName, body: object) {
 export async function toolNames(name: DialectName, body: object): Promise<string[]> {
   const { generate } = await readRequest(name, body);
   return (generate.tools ?? []).map((tool) => tool.function.name);
-}
-
-async function tryRead(name: DialectName, body: object) {
-  const dialect = await dialects[name]();
-  return dialect.read({ model: 'm', ...BODIES[name], ...body }, new Headers());
 }

@@ -13,6 +13,7 @@ import { freePorts } from '../../e2e/ports.ts';
 import { type RawAnswer, type RawRequest, rawPost } from '../../e2e/raw-client.ts';
 import { readLedgers } from '../../e2e/stored-state.ts';
 import type { RequestRow } from '../../laws/world.ts';
+import { QUICK_SETTINGS } from '../quick-settings.ts';
 import type { Chunk } from './direct-engine.ts';
 import type { Subject } from './subject.ts';
 
@@ -48,14 +49,6 @@ export type Account = 'first' | 'second';
 const AGENT = fileURLToPath(new URL('../../../gpu-pool/agent/main.ts', import.meta.url));
 /** The canary asks for about two thousand tokens, which a busy CPU generates in minutes. */
 const CANARY_MS_MAX = 600_000;
-/** Free credit for both accounts, and settings with which everything is settled within seconds. */
-const SETTINGS = {
-  TRIAL_GRANT_NANO_USD: '50000000000',
-  TRIAL_DAILY_NANO_USD: '500000000000',
-  HOLD_LEASE_MS: '4000',
-  RECEIPT_GRACE_MS: '15000',
-  LEASE_BUSY_MS: '0',
-};
 
 /** Starts edge and agent, and waits until the canary has passed. @throws Error that says what did not start */
 export async function startEdgeSubject(subject: Subject, options: EdgeOptions): Promise<EdgeSubject> {
@@ -70,7 +63,7 @@ export async function startEdgeSubject(subject: Subject, options: EdgeOptions): 
     if (options.database === undefined) await migrate(stateDir);
     else cpSync(options.database, databaseIn(stateDir), { recursive: true });
     const script = options.script ?? (await bundle(stateDir));
-    const edge = await startEdge({ port, stateDir, script, settings: SETTINGS });
+    const edge = await startEdge({ port, stateDir, script, settings: QUICK_SETTINGS });
     const agent = await startAgent(subject, { edge, stateDir, modelId, port: port + 1, ...options });
     await canaryPassed(edge, agent.ready);
     const keys = { first: await keyOf(edge, 'first'), second: await keyOf(edge, 'second') };

@@ -15,6 +15,7 @@ import { JournalKeeper } from '../../e2e/journals.ts';
 import { freePorts } from '../../e2e/ports.ts';
 import { DirectEngine } from '../conformance/direct-engine.ts';
 import { keysOf, MODEL_PATH } from '../folder.ts';
+import { QUICK_SETTINGS } from '../quick-settings.ts';
 import { targetOf } from '../recording/keys.ts';
 import { type EngineChoice, EngineProcess } from './engine-process.ts';
 
@@ -42,14 +43,6 @@ export interface Pair {
 const NAMES = ['first', 'second'] as const;
 /** The canary asks for about two thousand tokens, which two engines on a busy CPU generate in minutes. */
 const CANARY_MS_MAX = 900_000;
-/** Free credit, and leases so short that everything is settled within seconds. */
-const SETTINGS = {
-  TRIAL_GRANT_NANO_USD: '50000000000',
-  TRIAL_DAILY_NANO_USD: '500000000000',
-  HOLD_LEASE_MS: '4000',
-  RECEIPT_GRACE_MS: '15000',
-  LEASE_BUSY_MS: '0',
-};
 
 /** Starts everything, and waits until both nodes have passed their canary. @throws Error that says what did not start */
 export async function startPair(choice: EngineChoice, onStep: (step: string) => void): Promise<Pair> {
@@ -71,7 +64,7 @@ export async function startPair(choice: EngineChoice, onStep: (step: string) => 
     onStep('Starting the edge');
     await migrate(stateDir);
     const script = await bundle(stateDir);
-    const edge = await startEdge({ port, stateDir, script, settings: SETTINGS });
+    const edge = await startEdge({ port, stateDir, script, settings: QUICK_SETTINGS });
     onStep('Enrolling the nodes');
     const enrolled: PairNode[] = [];
     for (const [i, name] of NAMES.entries()) {

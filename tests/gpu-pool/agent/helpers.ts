@@ -7,6 +7,8 @@ import { expect, onTestFinished } from 'vitest';
 import { type Agent, startAgent } from '../../../gpu-pool/agent/agent.ts';
 import type { AgentOptions } from '../../../gpu-pool/agent/options.ts';
 import { StartRefused } from '../../../gpu-pool/agent/start-refused.ts';
+import { type Emulator, startEmulator } from '../../../gpu-pool/emulator/server.ts';
+import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
 import { NodeChunk, NodeError } from '../../../gpu-pool/protocol/schemas.ts';
 import { FakeEdge } from './fake-edge.ts';
 import { ScriptedEngine } from './scripted-engine.ts';
@@ -41,6 +43,20 @@ export async function setUp(options: Partial<AgentOptions> = {}): Promise<TestSe
     ...options,
   });
   return { edge, engine, agent, stateDir, logs };
+}
+
+/** An emulated engine as agents demand one; it is closed after the test. */
+export async function startTestEmulator(options: Partial<EmulatorOptions> = {}): Promise<Emulator> {
+  const emulator = await startEmulator({
+    profile: '8xh200',
+    cacheReport: true,
+    reasoningParser: 'deepseek-r1',
+    maxQueuedRequests: 256,
+    priorities: { enabled: true },
+    ...options,
+  });
+  onTestFinished(() => emulator.close());
+  return emulator;
 }
 
 export async function startTestAgent(

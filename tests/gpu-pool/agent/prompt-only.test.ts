@@ -1,22 +1,20 @@
 /** A request of nothing but its prompt: the engine reads it into its cache, and the answer is empty. */
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { startEmulator } from '../../../gpu-pool/emulator/server.ts';
+import { describe, expect, it } from 'vitest';
 import { FakeEdge, requestId } from './fake-edge.ts';
-import { BODY, generate, setUp as startScripted, startTestAgent, tempDir, until } from './helpers.ts';
+import {
+  BODY,
+  generate,
+  setUp as startScripted,
+  startTestAgent,
+  startTestEmulator,
+  tempDir,
+  until,
+} from './helpers.ts';
 import { sendPromptPass, usage } from './scripted-engine.ts';
 
 async function setUp() {
   const [edge, stateDir] = await Promise.all([FakeEdge.start(), tempDir()]);
-  const emulator = await startEmulator({
-    profile: '8xh200',
-    cacheReport: true,
-    reasoningParser: 'deepseek-r1',
-    toolCallParser: 'deepseekv3',
-    maxQueuedRequests: 256,
-    priorities: { enabled: true },
-    pageTokens: 1,
-  });
-  onTestFinished(() => emulator.close());
+  const emulator = await startTestEmulator({ toolCallParser: 'deepseekv3', pageTokens: 1 });
   const agent = await startTestAgent({ engineUrl: emulator.url, edgeUrl: edge.url, stateDir });
   const ask = async (body: object, claims: object = {}) => {
     const jti = requestId();

@@ -2,28 +2,26 @@
  * The cached part of a prompt is billed as it was before a request of several choices. SGLang passes over the prompt before them and then
  * reports all of it as cached, so the agent makes a pass of its own and takes the count from there.
  */
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { AgentOptions } from '../../../gpu-pool/agent/options.ts';
 import type { Fault } from '../../../gpu-pool/emulator/faults.ts';
-import { startEmulator } from '../../../gpu-pool/emulator/server.ts';
 import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
 import { FakeEdge, requestId } from './fake-edge.ts';
-import { BODY, generate, post, setUp as startScripted, startTestAgent, tempDir, until } from './helpers.ts';
+import {
+  BODY,
+  generate,
+  post,
+  setUp as startScripted,
+  startTestAgent,
+  startTestEmulator,
+  tempDir,
+  until,
+} from './helpers.ts';
 import { answerEvents, sendPromptPass, sse, usage } from './scripted-engine.ts';
 
 async function setUp(options: Partial<EmulatorOptions> = {}, deadlines: AgentOptions['deadlines'] = {}) {
   const [edge, stateDir] = await Promise.all([FakeEdge.start(), tempDir()]);
-  const emulator = await startEmulator({
-    profile: '8xh200',
-    cacheReport: true,
-    reasoningParser: 'deepseek-r1',
-    toolCallParser: 'deepseekv3',
-    maxQueuedRequests: 256,
-    priorities: { enabled: true },
-    pageTokens: 1,
-    ...options,
-  });
-  onTestFinished(() => emulator.close());
+  const emulator = await startTestEmulator({ toolCallParser: 'deepseekv3', pageTokens: 1, ...options });
   const agent = await startTestAgent({ engineUrl: emulator.url, edgeUrl: edge.url, stateDir, deadlines });
   const ask = async (body: unknown) => {
     const jti = requestId();

@@ -1,26 +1,15 @@
 /** Budgets of thoughts, kept by an engine that was started for them, and by the agent in front of any other. */
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readEngineLog } from '../../../gpu-pool/emulator/log.ts';
-import { startEmulator } from '../../../gpu-pool/emulator/server.ts';
 import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
 import { FakeEdge, requestId } from './fake-edge.ts';
-import { BODY, generate, startTestAgent, tempDir, textOf, until } from './helpers.ts';
+import { BODY, generate, startTestAgent, startTestEmulator, tempDir, textOf, until } from './helpers.ts';
 
 async function setUp(options: Partial<EmulatorOptions> = {}) {
   const [edge, stateDir] = await Promise.all([FakeEdge.start(), tempDir()]);
   const log = join(stateDir, 'engine.jsonl');
-  const emulator = await startEmulator({
-    profile: '8xh200',
-    log,
-    cacheReport: true,
-    reasoningParser: 'deepseek-r1',
-    toolCallParser: 'deepseekv3',
-    maxQueuedRequests: 256,
-    priorities: { enabled: true },
-    ...options,
-  });
-  onTestFinished(() => emulator.close());
+  const emulator = await startTestEmulator({ log, toolCallParser: 'deepseekv3', ...options });
   const logs: string[] = [];
   const agent = await startTestAgent({
     ...{ engineUrl: emulator.url, edgeUrl: edge.url, stateDir },

@@ -3,28 +3,28 @@
  * the independent evidence of what was generated.
  */
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { AgentOptions } from '../../../gpu-pool/agent/options.ts';
 import type { Fault } from '../../../gpu-pool/emulator/faults.ts';
 import { readEngineLog } from '../../../gpu-pool/emulator/log.ts';
-import { startEmulator } from '../../../gpu-pool/emulator/server.ts';
 import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
 import { FakeEdge, requestId } from './fake-edge.ts';
-import { BODY, generate, post, read, startTestAgent, tempDir, textOf, until } from './helpers.ts';
+import {
+  BODY,
+  generate,
+  post,
+  read,
+  startTestAgent,
+  startTestEmulator,
+  tempDir,
+  textOf,
+  until,
+} from './helpers.ts';
 
 async function setUp(options: Partial<EmulatorOptions> = {}, deadlines: AgentOptions['deadlines'] = {}) {
   const [edge, stateDir] = await Promise.all([FakeEdge.start(), tempDir()]);
   const log = join(stateDir, 'engine.jsonl');
-  const emulator = await startEmulator({
-    profile: '8xh200',
-    log,
-    cacheReport: true,
-    reasoningParser: 'deepseek-r1',
-    maxQueuedRequests: 256,
-    priorities: { enabled: true },
-    ...options,
-  });
-  onTestFinished(() => emulator.close());
+  const emulator = await startTestEmulator({ log, ...options });
   const agent = await startTestAgent({
     engineUrl: emulator.url,
     edgeUrl: edge.url,

@@ -11,6 +11,7 @@ import { pepperKey } from '../../../worker/tokens/pepper.ts';
 import { call } from '../batches/fixtures.ts';
 import { answer, freshNetwork, stream } from '../fake-node.ts';
 import { Customer, costOf, env, newModel } from '../gateway/client.ts';
+import { addOwner } from '../identity/add-owner.ts';
 
 const network = freshNetwork();
 
@@ -46,18 +47,6 @@ async function newManager(accountId: string, terms: Partial<NewKey>): Promise<{ 
     ...terms,
   });
   return { key, id: row.id };
-}
-
-/** @returns the id of a person who owns the account */
-async function addOwner(accountId: string): Promise<string> {
-  const id = crypto.randomUUID();
-  await env.DB.batch([
-    env.DB.prepare(
-      'insert into person (id, name, email, created_at, updated_at) values (?, ?, ?, 0, 0)',
-    ).bind(id, 'Ada', `${id}@example.com`),
-    env.DB.prepare("insert into member values (?, ?, 'owner')").bind(accountId, id),
-  ]);
-  return id;
 }
 
 type ErrorBody = { error: { code: string; param: string | null; message: string } };

@@ -6,6 +6,7 @@ import { createKey, findKey, rotateKey } from '../../../../worker/db/keys.ts';
 import { config, type Env } from '../../../../worker/env.ts';
 import { pepperKey } from '../../../../worker/tokens/pepper.ts';
 import { answer, freshNetwork, type Step, stream, usageOf } from '../../fake-node.ts';
+import { addOwner } from '../../identity/add-owner.ts';
 import { Customer, env, newModel } from '../client.ts';
 import { respond, type Sent, send } from './send.ts';
 
@@ -24,18 +25,6 @@ async function seller(script = thinking) {
   const node = await network().add(model, script);
   const customer = await Customer.withCredit();
   return { model, node, customer };
-}
-
-/** @returns the id of a person who owns the account */
-async function addOwner(accountId: string): Promise<string> {
-  const id = crypto.randomUUID();
-  await env.DB.batch([
-    env.DB.prepare(
-      'insert into person (id, name, email, created_at, updated_at) values (?, ?, ?, 0, 0)',
-    ).bind(id, 'Ada', `${id}@example.com`),
-    env.DB.prepare("insert into member values (?, ?, 'owner')").bind(accountId, id),
-  ]);
-  return id;
 }
 
 const keyOfAccount = async (accountId: string) =>
