@@ -224,6 +224,7 @@ export class EngineRun {
     const { parsers, roomTokens } = watch;
     const modelPath = watch.info.model_path;
     const wanted = await wantedAnswer(engine, request, { parsers, modelPath });
+    if (isRequestError(wanted)) return wanted;
     const promptTokens = wanted.promptIds?.length ?? null;
     const fitted = await fitContext({ engine, modelPath, roomTokens }, request, claims, promptTokens);
     if (isRequestError(fitted)) return fitted;

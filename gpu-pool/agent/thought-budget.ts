@@ -28,7 +28,8 @@ export function thoughtBudget(
 ): ThoughtBudget | null | RequestError {
   const { thinking_budget: tokens, thinking_budget_hint: isHint, n = 1 } = request;
   const thinks = request.messages !== undefined && format?.parsers.reasoning !== null;
-  if (tokens === undefined || !thinks) return null;
+  // Behind a thought that the prompt has closed, an engine that kept a budget would write the closing tag into the answer.
+  if (tokens === undefined || !thinks || format?.goesOnIn === 'answer') return null;
   const closable = format !== null && n === 1 && !demandsGrammar(request);
   if (engineKeeps) return { tokens, keeper: 'engine', closable };
   if (closable) return { tokens, keeper: 'agent', closable };

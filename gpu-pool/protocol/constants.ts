@@ -89,3 +89,21 @@ export const NO_LOAD = {
   generation_tokens_per_second: 0,
   cache_hit_rate: 0,
 };
+
+/**
+ * SGLang's reasoning parsers of models that think between `<think>` and `</think>`. The agent takes their text apart itself,
+ * and can have the model go on from a thought or an answer that a client has begun.
+ */
+export const THINK_TAG_PARSERS = [
+  'deepseek-r1',
+  'deepseek-v3',
+  'qwen3',
+  'qwen3-thinking',
+  'glm45',
+  'kimi_k2',
+] as const;
+
+/** @param name a reasoning parser; null: the model has none, and never thinks */
+export function hasThinkTags(name: string | null): boolean {
+  return name === null || THINK_TAG_PARSERS.some((known) => known === name);
+}

@@ -84,7 +84,19 @@ export const ChatMessage = z.discriminatedUnion('role', [
     tool_calls: z.array(ToolCall).optional(),
   }),
   z.object({ role: z.literal('tool'), content: z.string(), tool_call_id: z.string() }),
+  /**
+   * The beginning of the answer, with which the model goes on. It is the last message, behind one of another role than the
+   * assistant's. Agents that do not know it refuse the request: their engine would take the text for a user's.
+   */
+  z.object({
+    role: z.literal('answer_prefix'),
+    /** Null: the thought is not over, and goes on. Else the thought is closed, and the text never empty. */
+    content: z.string().nullable(),
+    /** The thought before the content, or its beginning; absent: there is none. */
+    reasoning_content: z.string().optional(),
+  }),
 ]);
+export type AnswerPrefix = Extract<z.infer<typeof ChatMessage>, { role: 'answer_prefix' }>;
 export type ChatMessage = z.infer<typeof ChatMessage>;
 
 /** OpenAI's documentation names no bound; its own examples have a handful, and lists of banned words a few hundred. */

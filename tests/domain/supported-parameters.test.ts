@@ -37,6 +37,12 @@ describe('supported parameters', () => {
     }
   });
 
+  it('have a prefix where the agent can have an answer go on', () => {
+    for (const profile of [r1, v3]) expect(supported(profile)).toContain('prefix');
+    for (const name of ['gpt-oss-120b', 'deepseek-v4-flash'])
+      expect(supported(shipped(name))).not.toContain('prefix');
+  });
+
   it('have reasoning where thinking can be switched on', () => {
     const thinking = { mode: 'switchable', byDefault: false, variable: 'thinking' } as const;
     expect(supported({ ...v3, thinking })).toContain('reasoning');

@@ -74,7 +74,8 @@ export type Steering =
     }
   | { readonly ok: false; readonly param: string; readonly message: string };
 
-const NOTHING: ReasoningRequest = {
+/** A request that says nothing of reasoning. */
+export const NO_SETTINGS: ReasoningRequest = {
   enabled: null,
   adaptive: null,
   effort: null,
@@ -85,7 +86,7 @@ const NOTHING: ReasoningRequest = {
 };
 
 export function steer(request: ReasoningRequest | null, model: ReasoningModel): Steering {
-  const asked = request ?? NOTHING;
+  const asked = request ?? NO_SETTINGS;
   const { mode } = model.thinking;
   const unknown = unknownEffort(asked, model);
   if (unknown) return unknown;

@@ -4,6 +4,7 @@
  * a request may reach any of them.
  */
 import type { ModelProfile } from '../../gpu-pool/protocol/model-profile.ts';
+import { continuesAnswers } from './answer-prefix.ts';
 
 /** The abilities of a node's engine that its settings decide. */
 export interface NodeAbilities {
@@ -41,6 +42,8 @@ const SUPPORTED: Readonly<Record<string, (facts: Facts) => boolean>> = {
   reasoning: thinks,
   include_reasoning: thinks,
   reasoning_effort: thinks,
+  // Mistral's and DeepSeek's name for an answer that the client begins; OpenRouter has none.
+  prefix: ({ profile }) => continuesAnswers(profile),
   logprobs: neverThinks,
   top_logprobs: neverThinks,
   seed: ({ nodes }) => repeatsBySeed(nodes),

@@ -11,6 +11,7 @@ import { repeatsBySeed } from '../domain/supported-parameters.ts';
 import { joinNames } from '../domain/unread-fields.ts';
 import type { Env } from '../env.ts';
 import type { ApiError } from '../http/api-error.ts';
+import { continued } from './continued.ts';
 import type { ChatRequest } from './dialects/chat-request.ts';
 import type { Dialect, DialectModelRequest } from './dialects/dialect.ts';
 import { catalogue, poolSnapshot } from './model-cache.ts';
@@ -50,7 +51,9 @@ export async function readRequest(
   if (hasEnded(model, terms.nowMs)) return { ok: false, error: modelEnded(model) };
   const error = unsupportedBy(model, request) ?? toolChoiceError(request) ?? minTokensError(model, request);
   if (error) return { ok: false, error };
-  const steering = steered(request, model, terms);
+  const begun = continued(request, model);
+  if (!begun.ok) return begun;
+  const steering = steered(begun.request, model, terms);
   if (!steering.ok) return steering;
   const unmet = await withoutEffect(env, request, { modelId: model.id, nowMs: terms.nowMs, waitUntil });
   const read = { ...steering.request, ignored: joinNames(steering.request.ignored, unmet) };

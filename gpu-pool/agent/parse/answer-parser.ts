@@ -7,6 +7,8 @@ import type { ToolDefinition } from './tool-schema.ts';
 /** How the text of an answer is to be read. */
 export interface AnswerFormat {
   parsers: ParserNames;
+  /** Where the text goes on from what a client has written: inside its thought, or behind it. Absent: it begins anew. */
+  goesOnIn?: 'thought' | 'answer' | undefined;
   /** Null: the request has no tools, or may call none. */
   calls: {
     tools: readonly ToolDefinition[];
@@ -22,7 +24,7 @@ export class AnswerParser implements Parser {
   readonly #calls: Parser | null;
 
   /** `thinking`: whether the text begins inside a thought; null: not known. */
-  constructor({ parsers, calls }: AnswerFormat, { thinking }: { thinking: boolean | null }) {
+  constructor({ parsers, calls, goesOnIn }: AnswerFormat, { thinking }: { thinking: boolean | null }) {
     const format = calls === null ? undefined : callFormat(parsers.tools ?? '', calls);
     this.#calls = (calls && format?.create(calls)) ?? null;
     this.#thought =
@@ -30,6 +32,7 @@ export class AnswerParser implements Parser {
         ? null
         : new ThoughtParser({
             open: thinking ?? alwaysThinks(parsers.reasoning),
+            goesOnIn,
             callStart: calls === null ? null : callStart(parsers),
           });
   }

@@ -2,6 +2,7 @@
  * The formats of models' text that the agent takes apart itself, by SGLang's names of its parsers. With any other name the
  * engine's own parser does it, whose result depends on how the text was cut.
  */
+import { hasThinkTags, type THINK_TAG_PARSERS } from '../../protocol/constants.ts';
 import { ArrayCalls } from './array-calls.ts';
 import { FUNCTION_CALL, JSON_CALL, KIMI_CALLS, NAMED_CALL } from './call-start.ts';
 import { DeepSeekCalls } from './deepseek-calls.ts';
@@ -15,8 +16,7 @@ import { TaggedCalls } from './tagged-calls.ts';
 import type { CallStart } from './thought.ts';
 import type { ToolDefinition } from './tool-schema.ts';
 
-/** Reasoning parsers of models that think between `<think>` and `</think>`. */
-const REASONING: Record<string, { endsAtCalls: boolean } | undefined> = {
+const REASONING: Record<(typeof THINK_TAG_PARSERS)[number], { endsAtCalls: boolean }> = {
   'deepseek-r1': { endsAtCalls: false },
   'deepseek-v3': { endsAtCalls: false },
   qwen3: { endsAtCalls: true },
@@ -61,9 +61,7 @@ export interface ParserNames {
   tools: string | null;
 }
 
-export function knowsReasoning(name: string | null): boolean {
-  return name === null || REASONING[name] !== undefined;
-}
+export const knowsReasoning = hasThinkTags;
 
 export function knowsCalls(name: string | null): name is string {
   return name !== null && CALLS[name] !== undefined;
@@ -88,6 +86,8 @@ export function callFormat(name: string, { list }: { list: boolean }): CallForma
 
 /** How a call begins inside a thought of a model with these parsers. */
 export function callStart({ reasoning, tools }: ParserNames): CallStart | null {
-  if (reasoning === null || tools === null || !REASONING[reasoning]?.endsAtCalls) return null;
+  if (reasoning === null || tools === null) return null;
+  if (!Object.hasOwn(REASONING, reasoning) || !REASONING[reasoning as keyof typeof REASONING].endsAtCalls)
+    return null;
   return CALLS[tools]?.start ?? null;
 }

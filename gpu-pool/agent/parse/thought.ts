@@ -29,9 +29,21 @@ export class ThoughtParser implements Parser {
   /** A call that may be one, unless the thought goes on behind it. */
   readonly #call = new HeldText(THINK_END);
 
-  /** `open`: the prompt has opened a thought. `callStart`: null where a call never begins inside a thought. */
-  constructor({ open, callStart = null }: { open: boolean; callStart?: CallStart | null }) {
-    this.#open = open;
+  /**
+   * `open`: the prompt has opened a thought. `callStart`: null where a call never begins inside a thought. `goesOnIn`: the
+   * prompt ends within a thought or an answer, so that no tag at the beginning opens one.
+   */
+  constructor({
+    open,
+    callStart = null,
+    goesOnIn,
+  }: {
+    open: boolean;
+    callStart?: CallStart | null;
+    goesOnIn?: 'thought' | 'answer' | undefined;
+  }) {
+    this.#open = goesOnIn === undefined ? open : goesOnIn === 'thought';
+    if (goesOnIn !== undefined) this.#state = goesOnIn;
     this.#callStart = callStart;
     this.#tags = callStart === null ? [THINK_END] : [THINK_END, callStart.tag];
   }

@@ -116,6 +116,8 @@ export class StreamReader {
   /** Takes the choices apart itself, from the raw text that the engine was asked for; null: the engine has done it. */
   readAs(format: AnswerFormat | null): void {
     const options = { newCallId: this.#newCallId };
+    // The engine finds no end of a thought behind one, and counts all as reasoning.
+    if (format?.goesOnIn === 'answer') this.#meter.countNoReasoning();
     this.#raw =
       format === null
         ? []

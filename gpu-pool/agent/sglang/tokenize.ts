@@ -22,10 +22,24 @@ export async function tokenizePrompt(
   request: Prompt,
   modelPath: string,
 ): Promise<number[] | null> {
-  const response = await askTokenizer(engine, request, modelPath);
-  const answer = response === null ? null : await readJson(response, BODY_BYTES_MAX);
-  const parsed = Tokens.safeParse(answer);
-  return parsed.success ? parsed.data.tokens : null;
+  return tokensOf(await askTokenizer(engine, request, modelPath));
+}
+
+/**
+ * @returns the prompt's tokens; `refused`: the engine cannot make a prompt of the request; null: it gave no answer
+ */
+export async function tokenizeOrRefuse(
+  engine: Engine,
+  request: Prompt,
+  modelPath: string,
+): Promise<number[] | 'refused' | null> {
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const body = promptBody(request, modelPath);
+  const response = await openEngine(engine, { method: 'POST', path: TOKENIZE_PATH, body, signal });
+  if ('failure' in response) return null;
+  if (response.statusCode === 200) return tokensOf(response);
+  response.destroy();
+  return response.statusCode === 400 || response.statusCode === 422 ? 'refused' : null;
 }
 
 /** @returns the tokens of a bare text, without any that begin a prompt; null where the engine gives none */
@@ -35,7 +49,10 @@ export async function tokenizeText(
   modelPath: string,
 ): Promise<number[] | null> {
   const body = { model: modelPath, prompt: text, add_special_tokens: false };
-  const response = await postTokenizer(engine, body);
+  return tokensOf(await postTokenizer(engine, body));
+}
+
+async function tokensOf(response: IncomingMessage | null): Promise<number[] | null> {
   const parsed = Tokens.safeParse(response === null ? null : await readJson(response, BODY_BYTES_MAX));
   return parsed.success ? parsed.data.tokens : null;
 }
@@ -73,13 +90,10 @@ function askTokenizer(engine: Engine, request: Prompt, modelPath: string): Promi
   return postTokenizer(engine, promptBody(request, modelPath));
 }
 
-function promptBody(
-  { messages, prompt, tools, tool_choice, template_variables }: Prompt,
-  modelPath: string,
-): object {
+function promptBody({ messages, prompt, tools, tool_choice, template_variables }: Prompt, model: string) {
   return prompt === undefined
-    ? { model: modelPath, messages, tools, tool_choice, chat_template_kwargs: template_variables }
-    : { model: modelPath, prompt, add_special_tokens: true };
+    ? { model, messages, tools, tool_choice, chat_template_kwargs: template_variables }
+    : { model, prompt, add_special_tokens: true };
 }
 
 async function postTokenizer(engine: Engine, body: object): Promise<IncomingMessage | null> {

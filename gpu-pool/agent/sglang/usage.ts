@@ -48,6 +48,8 @@ export class UsageMeter {
   #pastBudget = 0;
   /** The most tokens that count while a thought is being closed. */
   #thoughtLimit = Number.POSITIVE_INFINITY;
+  /** Whether any of it can be reasoning. */
+  #reasons = true;
 
   constructor(options: { choices: number; maxTokens: number; onAnomaly(kind: UsageAnomaly): void }) {
     this.#maxTokens = options.maxTokens;
@@ -141,6 +143,11 @@ export class UsageMeter {
       Object.assign(counts, { completion: 0, reasoning: 0, reported: false, deltas: 0 });
   }
 
+  /** None of the tokens is reasoning, whatever the engine counts: the answer goes on behind a thought of the prompt. */
+  countNoReasoning(): void {
+    this.#reasons = false;
+  }
+
   /** Tokens that the engine generated past the claim. */
   get overrunTokens(): number {
     return this.#pastClaim();
@@ -169,7 +176,7 @@ export class UsageMeter {
       prompt_tokens: this.#prompt,
       cached_tokens: Math.min(this.#cached, this.#prompt),
       completion_tokens: completion,
-      reasoning_tokens: Math.min(reasoning, completion),
+      reasoning_tokens: this.#reasons ? Math.min(reasoning, completion) : 0,
     };
   }
 

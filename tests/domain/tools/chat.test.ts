@@ -163,7 +163,7 @@ describe('a tool of another type', () => {
 
   it('that was called is text in the conversation', async () => {
     const call = { id: 'a', type: 'web_search', web_search: { query: 'rain' } };
-    const messages = [user, { role: 'assistant', content: 'I look.', tool_calls: [call] }];
+    const messages = [user, { role: 'assistant', content: 'I look.', tool_calls: [call] }, user];
     const { generate } = await readRequest(DIALECT, { messages });
     expect(generate.messages?.[1]).toEqual({
       role: 'assistant',

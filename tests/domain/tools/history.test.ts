@@ -7,8 +7,8 @@ const user = { role: 'user', content: 'Hello' };
 const BASE64 = 'QUJD'.repeat(200);
 
 async function readItems(...items: object[]) {
-  const { generate, ignored } = await readRequest('openaiResponses', { input: [user, ...items] });
-  return { messages: generate.messages!.slice(1), ignored };
+  const { generate, ignored } = await readRequest('openaiResponses', { input: [user, ...items, user] });
+  return { messages: generate.messages!.slice(1, -1), ignored };
 }
 
 describe('an item of the Responses API', () => {
@@ -127,6 +127,12 @@ describe('an item of the Responses API', () => {
     expect(ignored).toEqual(['input[].mcp_call']);
   });
 
+  it('is what the model answers where it is the last one', async () => {
+    const input = [user, { type: 'web_search_call', id: 'w', status: 'completed' }];
+    const { generate } = await readRequest('openaiResponses', { input });
+    expect(generate.messages?.at(-1)).toMatchObject({ role: 'user' });
+  });
+
   it('may be anything', async () => {
     const anyItem = fc
       .record({ type: fc.string({ minLength: 1 }) })
@@ -144,7 +150,7 @@ describe('an item of the Responses API', () => {
 
 async function readBlocks(...content: object[]) {
   const { generate, ignored } = await readRequest('anthropicMessages', {
-    messages: [user, { role: 'assistant', content }],
+    messages: [user, { role: 'assistant', content }, user],
   });
   return { content: generate.messages![1]?.content, ignored };
 }
@@ -158,7 +164,7 @@ it.each(['foreign', 'set_aside', 'typed'])(
       await readBlocks({ type: 'text', text: 'Yes.' }, own),
       await readRequest('openaiChat', {
         tools: [own],
-        messages: [user, { role: 'assistant', tool_calls: [own] }],
+        messages: [user, { role: 'assistant', tool_calls: [own] }, { role: 'tool', tool_call_id: 'i' }],
       }),
       await readRequest('openaiResponses', { tools: [own] }),
       await readRequest('anthropicMessages', { tools: [own] }),

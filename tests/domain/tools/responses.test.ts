@@ -147,7 +147,12 @@ describe('a namespace', () => {
         for (const name of names) {
           const { output } = await wholeObject(DIALECT, callChunks(name, ['{}']), { body: { tools } });
           called.add(JSON.stringify([output[0].namespace ?? null, output[0].name]));
-          const { generate } = await readRequest(DIALECT, { tools, input: output });
+          const { generate } = await readRequest(DIALECT, {
+            ...{
+              tools,
+              input: [...output, { type: 'function_call_output', call_id: output[0].call_id, output: '' }],
+            },
+          });
           expect(generate.messages?.[0]).toMatchObject({ tool_calls: [{ function: { name } }] });
         }
         expect(called.size).toBe(names.length);

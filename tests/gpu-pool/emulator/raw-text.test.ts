@@ -42,6 +42,7 @@ async function answerOf(parsers: { reasoning: string; tools: string }, fields: o
   });
   const modelPath = 'deepseek-ai/DeepSeek-R1-0528';
   const wanted = await wantedAnswer(engine, request, { parsers, modelPath });
+  if ('code' in wanted) throw new Error(wanted.message);
   const asked = { rid: 'req_1', modelPath, wanted: { ...wanted, engineBudget: null } };
   const { path, body } = toEngineRequest(request, asked);
   const response = await fetch(`${emulator.url}${path}`, { method: 'POST', body: JSON.stringify(body) });

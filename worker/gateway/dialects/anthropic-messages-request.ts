@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
+import { prefixOf, withAnswerPrefix } from '../../domain/answer-prefix.ts';
 import { typesOf } from '../../domain/schema-reads.ts';
 import { joinNames, unreadFields } from '../../domain/unread-fields.ts';
 import type { ApiError } from '../../http/api-error.ts';
@@ -114,7 +115,9 @@ export function readMessagesRequest(
   const tools = declareTools(messagesDeclarations(fields.tools ?? []));
   const chosen = chooseTools(tools, messagesChoice(fields.tool_choice));
   if (!chosen.ok) return chosen;
-  const messages = toMessages(fields);
+  const end = readEnd(fields);
+  if (!end.ok) return end;
+  const { messages, prefixField } = end;
   const generate: ChatRequest['generate'] = {
     messages,
     temperature: fields.temperature ?? undefined,
@@ -136,6 +139,7 @@ export function readMessagesRequest(
       choices: 1,
       sessionKey: session,
       promptField: 'messages',
+      prefixField,
       thoughtField: 'messages[].content[].thinking',
       reasoning: steered.reasoning,
       ignored: joinNames(ignoredOf(read), tools.ignored, unreadBlocks(fields)),
@@ -147,6 +151,30 @@ export function readMessagesRequest(
 function toMessages({ system, messages }: Fields): ChatMessage[] {
   const systemMessages: ChatMessage[] = system ? [{ role: 'system', content: system }] : [];
   return [...systemMessages, ...messages.flatMap(toChatMessages)];
+}
+
+/**
+ * The conversation, and how it ends: the model goes on with an assistant's last message. As at Anthropic it ends without
+ * blanks, with which few tokens begin, and has its thought with it where thinking is asked for.
+ */
+function readEnd(fields: Fields) {
+  const refused = (param: string, message: string) => ({
+    ok: false as const,
+    error: { reason: 'invalid_field' as const, param, message },
+  });
+  const param = `messages[${fields.messages.length - 1}]`;
+  const end = withAnswerPrefix(toMessages(fields), { param, unasked: null, joins: true });
+  if (!end.ok) return refused(end.param, end.message);
+  const prefix = prefixOf(end.messages);
+  if (prefix?.content && /\s$/.test(prefix.content))
+    return refused('messages', '`messages`: final assistant content cannot end with trailing whitespace.');
+  const asksToThink = fields.thinking?.type === 'enabled' || fields.thinking?.type === 'adaptive';
+  if (asksToThink && prefix && prefix.reasoning_content === undefined)
+    return refused(
+      param,
+      `\`${param}\`: with thinking, a final assistant message must start with a thinking block. Leave out one of the two.`,
+    );
+  return end;
 }
 
 function toChatMessages(message: Fields['messages'][number]): ChatMessage[] {

@@ -19,6 +19,8 @@ export interface ChatRequest {
   readonly sessionKey: string | null;
   /** The name of the prompt's field in the dialect, for error messages. */
   readonly promptField: string;
+  /** The path of the message that begins the answer; absent: none does. */
+  readonly prefixField?: string | undefined;
   /** The path of the field in which the dialect's clients send the thoughts of earlier answers back. */
   readonly thoughtField: string;
   /** The client’s settings of the model’s reasoning; null: none. */

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import type { ChatMessage, GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
+import { withAnswerPrefix } from '../../domain/answer-prefix.ts';
 import { joinNames, unreadFields } from '../../domain/unread-fields.ts';
 import type { ApiError } from '../../http/api-error.ts';
 import { readFields, SessionKey } from '../../http/fields.ts';
@@ -58,13 +59,10 @@ const Message = z.discriminatedUnion(
       content: Text.nullish(),
       reasoning_content: z.string().nullish(),
       reasoning: z.string().nullish(),
-      // An engine that is not told to go on with the text takes it for a user's.
-      prefix: z
-        .literal(false, {
-          error:
-            'must be absent or false: prefix completion is not offered. Use /v1/completions to continue a text',
-        })
-        .nullish(),
+      prefix: z.boolean().nullish().meta({
+        description:
+          'Of the last message: the model goes on with it, and the answer has only what it adds (DeepSeek’s prefix completion). With an empty `content` it goes on inside `reasoning_content`.',
+      }),
       name: z.string().optional(),
       tool_calls: z.array(ToolCall).nullish(),
       /** Deprecated, with the role `function` as its result. */
@@ -133,7 +131,9 @@ export function readChatRequest(body: Record<string, unknown>, headers: Headers)
   if (!read.ok) return read;
   const { tools, chosen, isLegacy } = read;
   const ids = legacyIds(fields.messages);
-  const messages = fields.messages.map((message, at) => toChatMessage(message, ids[at]!));
+  const end = readEnd(fields.messages, ids);
+  if (!end.ok) return end;
+  const { messages, prefixField } = end;
   const { tools: list, tool_choice } = chosen;
   // The deprecated form has room for one call.
   const parallel_tool_calls = isLegacy || fields.parallel_tool_calls === false ? (false as const) : undefined;
@@ -151,9 +151,15 @@ export function readChatRequest(body: Record<string, unknown>, headers: Headers)
       choices: fields.n ?? 1,
       sessionKey: fields.prompt_cache_key ?? session,
       promptField: 'messages',
+      prefixField,
       thoughtField: 'messages[].reasoning_content',
       reasoning: steered.reasoning,
-      ignored: joinNames(ignoredOf(known), tools.ignored, unreadCalls(fields.messages)),
+      ignored: joinNames(
+        ignoredOf(known),
+        tools.ignored,
+        unreadCalls(fields.messages),
+        unreadPrefixes(fields.messages),
+      ),
       generate,
     },
   };
@@ -200,6 +206,37 @@ function readTools({ functions, function_call: called, tools: given, tool_choice
   const other = isLegacy ? (choice ? ['tool_choice'] : []) : called ? ['function_call'] : [];
   const tools = { ...declared, ignored: [...declared.ignored, ...other] };
   return { ok: true as const, tools, chosen, isLegacy };
+}
+
+/**
+ * The conversation, and how it ends. DeepSeek's API, too, refuses an assistant's last message without `prefix`, and asks for
+ * roles in turn before one with it.
+ */
+function readEnd(messages: readonly Message[], ids: readonly string[]) {
+  const at = messages.length - 1;
+  const last = messages[at];
+  const isPrefix = last?.role === 'assistant' && last.prefix === true;
+  const end = withAnswerPrefix(
+    messages.map((message, index) => toChatMessage(message, ids[index]!)),
+    {
+      param: isPrefix ? `messages[${at}].prefix` : `messages[${at}]`,
+      unasked: isPrefix
+        ? null
+        : 'the last message is an assistant’s. Set its `prefix` to true to have the model go on with it, or end with a message of the user’s.',
+      joins: false,
+    },
+  );
+  if (end.ok) return end;
+  const { param, message } = end;
+  return { ok: false as const, error: { reason: 'invalid_field' as const, param, message } };
+}
+
+/** A prefix that others follow is an answer like any other. */
+function unreadPrefixes(messages: readonly Message[]): string[] {
+  const earlier = messages.slice(0, -1);
+  return earlier.some((message) => message.role === 'assistant' && message.prefix)
+    ? ['messages[].prefix']
+    : [];
 }
 
 function toChatMessage(message: Message, legacyId: string): ChatMessage {

@@ -1,6 +1,7 @@
 /** The request body of OpenAI's Responses API: items instead of messages. What it refers to stands in `input` already. */
 import * as z from 'zod';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
+import { withAnswerPrefix } from '../../domain/answer-prefix.ts';
 import { typesOf } from '../../domain/schema-reads.ts';
 import { joinNames, unreadFields } from '../../domain/unread-fields.ts';
 import type { ApiError } from '../../http/api-error.ts';
@@ -180,7 +181,15 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
   const tools = declareTools(responsesDeclarations(fields.tools ?? []));
   const chosen = chooseTools(tools, responsesChoice(fields.tool_choice));
   if (!chosen.ok) return chosen;
-  const messages = toMessages(fields, tools);
+  const end = withAnswerPrefix(toMessages(fields, tools), {
+    param: 'input',
+    unasked:
+      'the last item is an assistant’s, and no field asks to go on with it. End with one of the user’s.',
+    joins: false,
+  });
+  if (!end.ok)
+    return { ok: false, error: { reason: 'invalid_field', param: end.param, message: end.message } };
+  const { messages } = end;
   if (messages.length === 0) {
     const message = '`input` must have at least one message or function call output.';
     return { ok: false, error: { reason: 'invalid_field', param: 'input', message } };
@@ -248,6 +257,10 @@ function toMessages({ instructions, input }: ResponsesFields, tools: DeclaredToo
       messages.push({ ...turn, reasoning_content: thought });
     thought = undefined;
   }
+  const last = messages.at(-1);
+  // What a tool did is no beginning of an answer, and the model is to answer it.
+  if (isForeign && last?.role === 'assistant' && !last.tool_calls && last.content !== null)
+    messages.splice(-1, 1, { role: 'user', content: last.content });
   return messages;
 }
 

@@ -245,10 +245,3 @@ it('a malformed part is still refused, by its place', () => {
   );
   expect(messagesOf('messages', ask('messages', [{ text: 'no type' }]))).toContain('messages[0].content[0]');
 });
-
-it('a prefix is refused by its place, since the engine would take it for a user’s text', () => {
-  const said = [{ role: 'user', content: 'Hi' }];
-  const ended = (prefix: unknown) => ({ messages: [...said, { role: 'assistant', content: 'A', prefix }] });
-  expect(messagesOf('chat', ended(true))).toContain('messages[1].prefix');
-  for (const prefix of [false, null]) expect(messagesOf('chat', ended(prefix))).toHaveLength(2);
-});

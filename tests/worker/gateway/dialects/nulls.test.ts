@@ -153,6 +153,7 @@ describe('fields of other clients', () => {
     const messages = [
       { role: 'user', content: 'Hi' },
       { role: 'assistant', content: [call] },
+      { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a' }] },
     ];
     expect(JSON.stringify(messagesOf('messages', { messages }))).toContain('{\\"a\\":null}');
   });
