@@ -7,6 +7,7 @@ import { type CountAnswer, GenerateRequest } from '../protocol/schemas.ts';
 import { readJsonBody } from './body.ts';
 import type { GenerateContext } from './generate-context.ts';
 import { isRequestError, type RequestError, sendError, sendJson } from './request-error.ts';
+import { answerPrefix, continuedPrompt } from './sglang/continuation.ts';
 import { countOrRefusal } from './sglang/tokenize.ts';
 
 /**
@@ -52,7 +53,8 @@ async function countAtEngine(
     };
   counting.set(engine, running + 1);
   try {
-    const counted = await countOrRefusal(engine, request.data, watch.info.model_path);
+    const counted = await countedPrompt(context, request.data);
+    if (counted !== null && typeof counted === 'object') return counted;
     if (counted === 'refused')
       return { code: 'bad_request', message: 'The engine cannot make a prompt of this request.' };
     if (counted === null) return { code: 'engine_failed', message: 'The engine gave no count.' };
@@ -60,4 +62,17 @@ async function countAtEngine(
   } finally {
     counting.set(engine, (counting.get(engine) ?? 1) - 1);
   }
+}
+
+/** A prompt that ends in a begun answer is counted as it would be made. */
+async function countedPrompt(
+  { engine, watch }: GenerateContext,
+  request: GenerateRequest,
+): Promise<number | 'refused' | null | RequestError> {
+  const modelPath = watch.info.model_path;
+  const prefix = answerPrefix(request);
+  if (prefix === null) return countOrRefusal(engine, request, modelPath);
+  const thinks = watch.parsers.reasoning !== null;
+  const ids = await continuedPrompt(engine, request, { prefix, modelPath, thinks });
+  return isRequestError(ids) ? ids : ids.length;
 }

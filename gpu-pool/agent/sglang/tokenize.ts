@@ -33,13 +33,10 @@ export async function tokenizeOrRefuse(
   request: Prompt,
   modelPath: string,
 ): Promise<number[] | 'refused' | null> {
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const body = promptBody(request, modelPath);
-  const response = await openEngine(engine, { method: 'POST', path: TOKENIZE_PATH, body, signal });
-  if ('failure' in response) return null;
-  if (response.statusCode === 200) return tokensOf(response);
-  response.destroy();
-  return response.statusCode === 400 || response.statusCode === 422 ? 'refused' : null;
+  const response = await callTokenizer(engine, promptBody(request, modelPath));
+  if (response?.statusCode === 200) return tokensOf(response);
+  response?.destroy();
+  return response?.statusCode === 400 ? 'refused' : null;
 }
 
 /** @returns the tokens of a bare text, without any that begin a prompt; null where the engine gives none */
