@@ -12,6 +12,9 @@ import type { EmulatorOptions } from '../../../gpu-pool/emulator/state.ts';
 import { FakeEdge } from './fake-edge.ts';
 import { BODY, generate, startTestAgent, tempDir, until } from './helpers.ts';
 
+/** More than an engine generates while a test lasts, on a busy machine, too. */
+const MAX_TOKENS = 100_000;
+
 async function setUp(options: Partial<EmulatorOptions> = {}) {
   const [edge, stateDir, processRoot] = await Promise.all([FakeEdge.start(), tempDir(), tempDir()]);
   const emulator = await startEmulator({
@@ -47,8 +50,12 @@ const ask = ({ agent, edge }: Awaited<ReturnType<typeof setUp>>, prompt: string,
   generate(
     { agent, edge },
     {
-      body: { ...BODY, messages: [{ role: 'user', content: `[[reasoning=2 answer=${answer}]] ${prompt}` }] },
-      claims: { prompt_tokens_max: prompt.length + 100, max_tokens: 100_000 },
+      body: {
+        ...BODY,
+        messages: [{ role: 'user', content: `[[reasoning=2 answer=${answer}]] ${prompt}` }],
+        max_tokens: MAX_TOKENS,
+      },
+      claims: { prompt_tokens_max: prompt.length + 100, max_tokens: MAX_TOKENS },
     },
   );
 
