@@ -7,10 +7,10 @@ import { RegExpRouter } from 'hono/router/reg-exp-router';
 import { api } from './api/index.ts';
 import { config, type Env } from './env.ts';
 import { fleet } from './fleet/index.ts';
-import { envelopeIn } from './gateway/dialects/dialect.ts';
+import { errorResponseIn } from './gateway/dialects/error-response.ts';
 import { dialects } from './gateway/dialects/index.ts';
 import { allowedMethods, optionsResponse } from './http/allowed-methods.ts';
-import { type ApiError, errorResponse, errorResponseWith } from './http/api-error.ts';
+import { type ApiError, errorResponse } from './http/api-error.ts';
 import { corsForTokens } from './http/cors.ts';
 import { lazy } from './http/lazy.ts';
 import { logRefusals } from './http/log-refusals.ts';
@@ -66,13 +66,8 @@ async function unrouted(c: ApiContext): Promise<ApiError> {
 
 /** An error in the envelope of the API that the caller speaks. */
 async function refuse(c: ApiContext, error: ApiError): Promise<Response> {
-  const { publicOrigin } = config(c.env);
-  if (!speaksAnthropic(c.req.raw)) return errorResponse(error, publicOrigin);
-  const dialect = await dialects.anthropicMessages();
-  return errorResponseWith(
-    error,
-    dialect.errorBody(envelopeIn(dialect, error, publicOrigin), c.get('requestId')),
-  );
+  if (!speaksAnthropic(c.req.raw)) return errorResponse(error, config(c.env).publicOrigin);
+  return errorResponseIn(c, await dialects.anthropicMessages(), error);
 }
 
 // An unknown path under an API prefix gets an API error, not a page: a program made the call.

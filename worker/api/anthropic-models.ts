@@ -1,16 +1,12 @@
 /** The catalogue in Anthropic's form: GET /anthropic/v1/models, and /v1/models for its clients. */
 import * as z from 'zod';
-import { findModel, type Model } from '../db/catalogue.ts';
-import { findAlias } from '../domain/model-alias.ts';
-import { hasBegun, hasEnded, modelEnded, onSale } from '../domain/model-end.ts';
-import { config } from '../env.ts';
-import { envelopeIn } from '../gateway/dialects/dialect.ts';
+import type { Model } from '../db/catalogue.ts';
+import { errorResponseIn } from '../gateway/dialects/error-response.ts';
 import { dialects } from '../gateway/dialects/index.ts';
-import { catalogue } from '../gateway/model-cache.ts';
-import { type ApiError, errorResponseWith } from '../http/api-error.ts';
+import type { ApiError } from '../http/api-error.ts';
 import { readFields } from '../http/fields.ts';
 import type { ApiContext } from '../http/response-headers.ts';
-import { aliasesOfCaller, offeredTo } from './offered-models.ts';
+import { findOffer, firstSoldMs, offeredTo } from './offered-models.ts';
 
 /** Anthropic's bounds and default. */
 export const AnthropicModelsQuery = z.object({
@@ -24,7 +20,7 @@ export async function listAnthropicModels(c: ApiContext): Promise<Response> {
   if (!query.ok) return refuse(c, query.error);
   const { limit, after_id: after, before_id: before } = query.fields;
   const nowMs = Date.now();
-  const offered = await offeredTo(c, await catalogue(c.env, nowMs), nowMs);
+  const offered = await offeredTo(c, nowMs);
   const all = offered.map(({ model, alias }) => describe(model, alias?.name));
   const at = (id: string | undefined) => all.findIndex((model) => model.id === id);
   const from = after === undefined ? 0 : at(after) + 1;
@@ -42,26 +38,19 @@ export async function listAnthropicModels(c: ApiContext): Promise<Response> {
 }
 
 export async function getAnthropicModel(c: ApiContext): Promise<Response> {
-  const nowMs = Date.now();
-  const models = await catalogue(c.env, nowMs);
-  const requested = c.req.param('id') ?? '';
-  const alias = findAlias(await aliasesOfCaller(c, nowMs), requested);
-  const model = findModel(models, alias?.modelId ?? requested);
-  if (model && hasEnded(model, nowMs)) return refuse(c, modelEnded(model));
-  if (model && hasBegun(model, nowMs)) return c.json(describe(model, alias?.name));
-  const available = onSale(models, nowMs).map(({ id }) => id);
-  return refuse(c, { reason: 'model_not_found', requested, available });
+  const found = await findOffer(c, Date.now());
+  return found.ok ? c.json(describe(found.offer.model, found.offer.alias?.name)) : refuse(c, found.error);
 }
 
 /** All fields of Anthropic's `ModelInfo`; what it says of its own models alone is null. */
 function describe(model: Model, alias?: string) {
-  const { name, prices, contextTokens, outputTokensMax, endsAtMs, endAnnouncedAtMs } = model;
+  const { name, contextTokens, outputTokensMax, endsAtMs, endAnnouncedAtMs } = model;
   const iso = (atMs: number | null) => (atMs === null ? null : new Date(atMs).toISOString());
   return {
     type: 'model' as const,
     id: alias ?? model.id,
     display_name: name,
-    created_at: iso(Math.min(...prices.map(({ fromMs }) => fromMs))),
+    created_at: iso(firstSoldMs(model)),
     capabilities: null,
     line: null,
     max_input_tokens: contextTokens,
@@ -73,10 +62,5 @@ function describe(model: Model, alias?: string) {
 }
 
 async function refuse(c: ApiContext, error: ApiError): Promise<Response> {
-  const dialect = await dialects.anthropicMessages();
-  const { publicOrigin } = config(c.env);
-  return errorResponseWith(
-    error,
-    dialect.errorBody(envelopeIn(dialect, error, publicOrigin), c.get('requestId')),
-  );
+  return errorResponseIn(c, await dialects.anthropicMessages(), error);
 }

@@ -4,52 +4,35 @@
  * Clients of Anthropic get both in Anthropic's form (anthropic-models.ts).
  */
 import type * as z from 'zod';
-import { findModel, type Model } from '../db/catalogue.ts';
-import { findAlias, type ModelAlias } from '../domain/model-alias.ts';
-import { hasBegun, hasEnded, modelEnded, onSale, withStandingSuccessor } from '../domain/model-end.ts';
+import type { Model } from '../db/catalogue.ts';
+import type { ModelAlias } from '../domain/model-alias.ts';
 import { formatUsd, nanoUsd } from '../domain/money.ts';
 import { isServing, type NodeView } from '../domain/node.ts';
 import { type DatedPrice, priceAt } from '../domain/pricing.ts';
 import { supportedParameters } from '../domain/supported-parameters.ts';
-import { catalogue, poolSnapshot } from '../gateway/model-cache.ts';
+import { poolSnapshot } from '../gateway/model-cache.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 import { speaksAnthropic } from '../http/speaks-anthropic.ts';
-import { aliasesOfCaller, offeredTo } from './offered-models.ts';
+import { findOffer, firstSoldMs, offeredTo } from './offered-models.ts';
 import type { Model as ModelSchema } from './openapi/responses.ts';
 import { respondWithError } from './respond-with-error.ts';
 
 export async function listModels(c: ApiContext): Promise<Response> {
   if (speaksAnthropic(c.req.raw)) return (await import('./anthropic-models.ts')).listAnthropicModels(c);
   const nowMs = Date.now();
-  const models = await catalogue(c.env, nowMs);
-  const offered = await offeredTo(c, models, nowMs);
+  const offered = await offeredTo(c, nowMs);
   return c.json({
     object: 'list',
-    data: await Promise.all(
-      offered.map(({ model, alias }) =>
-        describe(c, withStandingSuccessor(model, models, nowMs), nowMs, alias),
-      ),
-    ),
+    data: await Promise.all(offered.map(({ model, alias }) => describe(c, model, nowMs, alias))),
   });
 }
 
 export async function getModel(c: ApiContext): Promise<Response> {
   if (speaksAnthropic(c.req.raw)) return (await import('./anthropic-models.ts')).getAnthropicModel(c);
   const nowMs = Date.now();
-  const models = await catalogue(c.env, nowMs);
-  const requested = c.req.param('id') ?? '';
-  const alias = findAlias(await aliasesOfCaller(c, nowMs), requested);
-  const found = findModel(models, alias?.modelId ?? requested);
-  const model = found && withStandingSuccessor(found, models, nowMs);
-  if (model && hasEnded(model, nowMs)) return respondWithError(c, modelEnded(model));
-  if (model && hasBegun(model, nowMs)) return c.json(await describe(c, model, nowMs, alias));
-  const available = onSale(models, nowMs).map(({ id }) => id);
-  return respondWithError(c, { reason: 'model_not_found', requested, available });
-}
-
-/** When the model was first sold. */
-function createdAtMs({ prices }: Model): number {
-  return Math.min(...prices.map(({ fromMs }) => fromMs));
+  const found = await findOffer(c, nowMs);
+  if (!found.ok) return respondWithError(c, found.error);
+  return c.json(await describe(c, found.offer.model, nowMs, found.offer.alias));
 }
 
 /** The type is the OpenAPI description's, so that no field can be missing from either. */
@@ -67,7 +50,7 @@ async function describe(
   return {
     id: alias?.name ?? model.id,
     object: 'model',
-    created: Math.floor(createdAtMs(model) / 1_000),
+    created: Math.floor(firstSoldMs(model) / 1_000),
     owned_by: model.profile.owner,
     supported_parameters: supportedParameters({ profile: model.profile, nodes: serving }),
     tollgate: {

@@ -7,7 +7,7 @@ import type { Model } from '../db/catalogue.ts';
 import { joinNames } from '../domain/unread-fields.ts';
 import { config, type Env } from '../env.ts';
 import { CAN_INFER, identify } from '../http/access.ts';
-import { type ApiError, errorResponseWith } from '../http/api-error.ts';
+import type { ApiError } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import { readJsonObject } from '../http/read-body.ts';
 import { type ApiContext, collectResponseHeaders, responseHeaders } from '../http/response-headers.ts';
@@ -19,6 +19,7 @@ import {
   type DialectModelRequest,
   envelopeIn,
 } from './dialects/dialect.ts';
+import { errorBodyIn, errorResponseIn } from './dialects/error-response.ts';
 import type { RequestHold } from './hold/request-hold.ts';
 import { WalletHold } from './hold/wallet-hold.ts';
 import { beginIdempotent } from './idempotency/idempotency.ts';
@@ -44,14 +45,14 @@ export function generate(loadDialect: () => Promise<Dialect>, openTurn: OpenTurn
   return async function generateIn(c: ApiContext): Promise<Response> {
     const dialect = await loadDialect();
     const request = await readAuthorized(c, dialect, { openTurn });
-    if (!request.ok) return refuse(c, dialect, request.error);
+    if (!request.ok) return errorResponseIn(c, dialect, request.error);
     const { principal, dialectRequest, model, bytes } = request;
 
     const { headers } = c.req.raw;
     const requestId = c.get('requestId');
     const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
     const begun = await beginIdempotent(c.env, { headers, bytes, principal, requestId, waitUntil });
-    if (begun.kind === 'error') return refuse(c, dialect, begun.error);
+    if (begun.kind === 'error') return errorResponseIn(c, dialect, begun.error);
     if (begun.kind === 'replay') {
       const headers = { ...bodyHeadersFor(dialectRequest), ...endHeaders(model), ...responseHeaders(begun) };
       return new Response(begun.body, { headers: { ...headers, 'idempotent-replayed': 'true' } });
@@ -136,7 +137,7 @@ async function respond(
   const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
   const refuseAndAbandon = async (error: ApiError) => {
     await run.abandon();
-    return refuse(c, dialect, error);
+    return errorResponseIn(c, dialect, error);
   };
   // Until admission returns, the Wallet may have made a hold whose reply was lost.
   let hold: RequestHold = new WalletHold(env, { requestId, accountId: principal.accountId });
@@ -180,7 +181,7 @@ async function respond(
     console.error(JSON.stringify({ event: 'request_failed', requestId, error: describeError(error) }));
     await hold.void(null);
     await run.abandon().catch(() => undefined);
-    return refuse(c, dialect, { reason: 'internal' });
+    return errorResponseIn(c, dialect, { reason: 'internal' });
   }
 }
 
@@ -204,16 +205,8 @@ function chunkWriter(
     if (chunk.kind === 'text') return chunk.text;
     if (chunk.kind === 'keep_alive') return events ? (chunk.sign && events.alive()) || COMMENT : BLANK_LINE;
     const { error } = envelopeIn(dialect, chunk.error, config(c.env).publicOrigin);
-    return events ? events.failed(error) : JSON.stringify(errorBody(c, dialect, chunk.error));
+    return events ? events.failed(error) : JSON.stringify(errorBodyIn(c, dialect, chunk.error));
   };
-}
-
-function errorBody(c: ApiContext, dialect: Dialect, error: ApiError): object {
-  return dialect.errorBody(envelopeIn(dialect, error, config(c.env).publicOrigin), c.get('requestId'));
-}
-
-function refuse(c: ApiContext, dialect: Dialect, error: ApiError): Response {
-  return errorResponseWith(error, errorBody(c, dialect, error));
 }
 
 /** `no-transform` and `identity`: compression on the way would hold events and blank lines back until a block is full. */

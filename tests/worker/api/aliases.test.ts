@@ -130,7 +130,7 @@ describe('the list of models', () => {
       ((await ask(caller, 'GET', path)).body as unknown as { data: { id: string }[] }).data.map(
         ({ id }) => id,
       );
-    const path = '/anthropic/v1/models';
+    const path = '/anthropic/v1/models?limit=1000';
     expect(await idsOf(path, customer)).toContain('anthropic/claude-x');
     expect(await idsOf(path, { key: 'none' })).not.toContain('anthropic/claude-x');
     expect(await idsOf(path, await Customer.withCredit(usd(1)))).not.toContain('anthropic/claude-x');

@@ -6,7 +6,8 @@ import { answer, freshNetwork, stream } from '../fake-node.ts';
 import { Customer, env, newModel } from './client.ts';
 
 const network = freshNetwork();
-const [ending, replayed, ended, endedAlone, successor] = Array.from({ length: 5 }, newModel) as [
+const [ending, replayed, ended, endedBefore, endedAlone, successor] = Array.from({ length: 6 }, newModel) as [
+  string,
   string,
   string,
   string,
@@ -24,6 +25,7 @@ await env.DB.batch([
   setEnd(ending, END, successor),
   setEnd(replayed, END, successor),
   setEnd(ended, PAST, successor),
+  setEnd(endedBefore, PAST - 1, ended),
   setEnd(endedAlone, PAST, null),
 ]);
 
@@ -99,3 +101,12 @@ it('lists no ended model, and says of an ending one when it ends and what follow
   expect([gone.status, gone.body.error.code]).toEqual([404, 'model_ended']);
   expect((await get('/v1/models/nothing')).body.error.message).not.toContain(`${ended},`);
 });
+
+it.each(['/v1/models', '/anthropic/v1/models'])(
+  'names at %s the successor of an ended model that is still for sale',
+  async (path) => {
+    const { status, body } = await get(`${path}/${endedBefore}`);
+    expect(status).toBe(404);
+    expect(body.error.message).toContain(`Use ${successor} in its place.`);
+  },
+);

@@ -2,24 +2,23 @@
  * Routes that count the tokens of a request before it is made: the body is read as that of the request itself, and a node
  * counts it as its engine would. What of it is expected from the prefix cache, and its price, is an estimate.
  */
-
 import { promptTokenBounds, tokenEstimate } from '../../domain/hold.ts';
-import { formatUsd, type NanoUsd } from '../../domain/money.ts';
+import { type NanoUsd, toUsdNumber } from '../../domain/money.ts';
 import { chargeFor, priceAt } from '../../domain/pricing.ts';
-import { config } from '../../env.ts';
 import { CAN_INFER, COUNT_RULES, identify } from '../../http/access.ts';
-import { type ApiError, errorResponseWith } from '../../http/api-error.ts';
+import type { ApiError } from '../../http/api-error.ts';
 import { countCall } from '../../http/count-call.ts';
 import type { ApiContext } from '../../http/response-headers.ts';
 import { cacheSalt } from '../cache-salt.ts';
-import { type Dialect, envelopeIn } from '../dialects/dialect.ts';
+import type { Dialect } from '../dialects/dialect.ts';
+import { errorResponseIn } from '../dialects/error-response.ts';
 import { type AuthorizedRequest, type OpenTurn, readAuthorized } from '../generate.ts';
 import { homeOf } from '../lease/affinity-cache.ts';
 import { nodeBody } from '../node/request-body.ts';
 import { affinityKey } from '../route.ts';
 import { askNodes } from './ask-nodes.ts';
 
-/** What a dialect's count differs in. */
+/** The parts of a count in which dialects differ. */
 export interface CountForm {
   readonly loadDialect: () => Promise<Dialect>;
   readonly openTurn: OpenTurn | null;
@@ -31,7 +30,7 @@ export interface CountForm {
 
 export interface TokenCount {
   readonly promptTokens: number;
-  /** What the home of the conversation may still have cached. */
+  /** Tokens that the home of the conversation may still have cached. */
   readonly cachedTokens: number;
   readonly cost: NanoUsd;
   readonly priceId: string;
@@ -39,13 +38,7 @@ export interface TokenCount {
 
 export async function countTokens(c: ApiContext, form: CountForm): Promise<Response> {
   const dialect = await form.loadDialect();
-  const refuse = (error: ApiError) => {
-    const body = dialect.errorBody(
-      envelopeIn(dialect, error, config(c.env).publicOrigin),
-      c.get('requestId'),
-    );
-    return errorResponseWith(error, body);
-  };
+  const refuse = (error: ApiError) => errorResponseIn(c, dialect, error);
   const caller = await identify(c, CAN_INFER, Date.now());
   if (!caller.ok) return refuse(caller.error);
   const tooMany = await countCall(c, COUNT_RULES, Date.now());
@@ -59,7 +52,7 @@ export async function countTokens(c: ApiContext, form: CountForm): Promise<Respo
   const tollgate = {
     model: request.model.id,
     expected_cached_tokens: cachedTokens,
-    expected_cost: Number(formatUsd(cost)),
+    expected_cost: toUsdNumber(cost),
     expected_cost_nano_usd: cost,
     price_version: priceId,
     ...(ignored.length > 0 && { ignored }),
