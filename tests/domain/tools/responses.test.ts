@@ -317,3 +317,22 @@ describe('a choice among tools', () => {
     expect(ignored).toEqual(['tools[].function']);
   });
 });
+
+it('tools that every turn of a stored conversation declares again are there once, and not too many', async () => {
+  const look = { type: 'function', name: 'look' };
+  const group = (...names: string[]) => ({
+    type: 'namespace',
+    name: 'files',
+    tools: names.map((name) => ({ type: 'function', name })),
+  });
+  const turn = [
+    { type: 'additional_tools', role: 'developer', tools: [look, group('read')] },
+    { type: 'tool_search_output', call_id: 'c', tools: [group('write')] },
+    { role: 'user', content: 'Hello' },
+  ];
+  const input = Array.from({ length: 100 }, () => turn).flat();
+  const request = await readRequest('openaiResponses', { tools: [look], input });
+  const names = request.generate.tools?.map((tool) => tool.function.name);
+  expect(names).toEqual(['look', 'files__read', 'files__write']);
+  expect(request.ignored).toEqual([]);
+});

@@ -47,7 +47,8 @@ const ToolUse = z.object({
   type: z.literal('tool_use'),
   id: z.string(),
   name: z.string(),
-  input: z.unknown(),
+  /** Libraries that assemble a call without arguments from a stream leave it out. */
+  input: z.unknown().optional(),
 });
 /** Thinking that is sent back; the model's profile says whether it goes on. */
 const ThinkingBlock = z.object({ type: z.literal('thinking'), thinking: z.string().default('') });

@@ -65,13 +65,13 @@ const CallItem = z.object({
 });
 const CustomCallItem = CallItem.omit({ arguments: true }).extend({
   type: z.literal('custom_tool_call'),
-  input: z.string(),
+  input: z.string().default(''),
 });
 const CallOutputItem = z.object({
   type: z.enum(['function_call_output', 'custom_tool_call_output']),
   /** OpenAI lets clients leave it out. */
   call_id: z.string().nullish(),
-  output: Text,
+  output: Text.default(''),
 });
 /** Reasoning that is sent back; the model's profile says whether it goes on. */
 const ReasoningItem = z.object({

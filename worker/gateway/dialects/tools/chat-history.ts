@@ -11,7 +11,7 @@ import { rawType } from './raw-type.ts';
  * clients send a call without arguments back as they assembled it: without the field.
  */
 export const FunctionCall = z.object({ name: z.string(), arguments: z.string().default('') });
-const CustomCall = z.object({ name: z.string(), input: z.string() });
+const CustomCall = z.object({ name: z.string(), input: z.string().default('') });
 /** A call of a type that is newer than this file, as text; null: nothing to read. */
 const ForeignCall = z
   .object({ type: z.literal('foreign'), of: z.string(), text: z.string().nullable() })

@@ -48,13 +48,25 @@ export function knownItems(input: unknown): unknown {
   return Array.isArray(input) ? input.filter((item) => !isForeign(item)) : input;
 }
 
-/** The body's tools with those that its items declare: the model is told of all of them at the beginning. */
+/**
+ * The body's tools with those that its items declare: the model is told of all of them at the beginning. One that is declared
+ * again as it was, as in each turn of a stored conversation, is there once, or a long conversation would have too many.
+ */
 export function itemTools({ tools, input }: Readonly<Record<string, unknown>>): unknown {
   if (!Array.isArray(input) || (tools !== undefined && tools !== null && !Array.isArray(tools))) return tools;
   const more = input.flatMap((item) =>
     isForeign(item) && DECLARING.has(item.type) && Array.isArray(item.tools) ? item.tools : [],
   );
-  return more.length > 0 ? [...(tools ?? []), ...more] : tools;
+  if (more.length === 0) return tools;
+  const own = tools ?? [];
+  const known = new Set(own.map((tool) => JSON.stringify(tool)));
+  return [
+    ...own,
+    ...more.filter((tool) => {
+      const text = JSON.stringify(tool);
+      return !known.has(text) && known.add(text);
+    }),
+  ];
 }
 
 function isForeign(raw: unknown): raw is RawItem {
