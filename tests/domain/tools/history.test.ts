@@ -252,46 +252,46 @@ describe('what a library leaves out, or has null for', () => {
     { id: 'c', type: 'function', function: { name, arguments: args } },
   ];
 
-  it.each([
-    [undefined, 'absent'],
-    [null, 'null'],
-  ])('input of a call without arguments, and a result without text: %s', async (nothing) => {
-    const responses = await readItems(
-      { type: 'custom_tool_call', call_id: 'c', name: 'sh', input: nothing },
-      { type: 'custom_tool_call_output', call_id: 'c', output: nothing },
-      { type: 'function_call', call_id: 'c', name: 'now', arguments: nothing },
-      { type: 'function_call_output', call_id: 'c', output: nothing },
-    );
-    expect(responses.messages).toMatchObject([
-      { role: 'assistant', tool_calls: call('sh', '{"input":""}') },
-      { role: 'tool', content: '' },
-      { role: 'assistant', tool_calls: call('now', '') },
-      { role: 'tool', content: '' },
-    ]);
-    const chat = await readRequest('openaiChat', {
-      messages: [
-        user,
-        {
-          role: 'assistant',
-          tool_calls: [{ id: 'c', type: 'custom', custom: { name: 'sh', input: nothing } }],
-        },
-        { role: 'tool', tool_call_id: 'c', content: nothing },
-      ],
-    });
-    expect(chat.generate.messages?.slice(1)).toMatchObject([
-      { role: 'assistant', tool_calls: call('sh', '{"input":""}') },
-      { role: 'tool', content: '' },
-    ]);
-    const messages = await readRequest('anthropicMessages', {
-      messages: [
-        user,
-        { role: 'assistant', content: [{ type: 'tool_use', id: 'c', name: 'now', input: nothing }] },
-        { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'c', content: nothing }] },
-      ],
-    });
-    expect(messages.generate.messages?.slice(1)).toMatchObject([
-      { role: 'assistant', tool_calls: call('now', '{}') },
-      { role: 'tool', content: '' },
-    ]);
-  });
+  it.each([undefined, null])(
+    'input of a call without arguments, and a result without text: %s',
+    async (nothing) => {
+      const responses = await readItems(
+        { type: 'custom_tool_call', call_id: 'c', name: 'sh', input: nothing },
+        { type: 'custom_tool_call_output', call_id: 'c', output: nothing },
+        { type: 'function_call', call_id: 'c', name: 'now', arguments: nothing },
+        { type: 'function_call_output', call_id: 'c', output: nothing },
+      );
+      expect(responses.messages).toMatchObject([
+        { role: 'assistant', tool_calls: call('sh', '{"input":""}') },
+        { role: 'tool', content: '' },
+        { role: 'assistant', tool_calls: call('now', '') },
+        { role: 'tool', content: '' },
+      ]);
+      const chat = await readRequest('openaiChat', {
+        messages: [
+          user,
+          {
+            role: 'assistant',
+            tool_calls: [{ id: 'c', type: 'custom', custom: { name: 'sh', input: nothing } }],
+          },
+          { role: 'tool', tool_call_id: 'c', content: nothing },
+        ],
+      });
+      expect(chat.generate.messages?.slice(1)).toMatchObject([
+        { role: 'assistant', tool_calls: call('sh', '{"input":""}') },
+        { role: 'tool', content: '' },
+      ]);
+      const messages = await readRequest('anthropicMessages', {
+        messages: [
+          user,
+          { role: 'assistant', content: [{ type: 'tool_use', id: 'c', name: 'now', input: nothing }] },
+          { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'c', content: nothing }] },
+        ],
+      });
+      expect(messages.generate.messages?.slice(1)).toMatchObject([
+        { role: 'assistant', tool_calls: call('now', '{}') },
+        { role: 'tool', content: '' },
+      ]);
+    },
+  );
 });

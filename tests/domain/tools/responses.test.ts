@@ -336,3 +336,26 @@ it('tools that every turn of a stored conversation declares again are there once
   expect(names).toEqual(['look', 'files__read', 'files__write']);
   expect(request.ignored).toEqual([]);
 });
+
+describe('a line of a batch, which is read without the store of responses', () => {
+  it('names a store that was asked for', async () => {
+    expect((await readRequest('openaiResponses', { store: true })).ignored).toEqual(['store']);
+    expect((await readRequest('openaiResponses', {})).ignored).toEqual([]);
+  });
+
+  it.each([
+    ['previous_response_id', { previous_response_id: 'resp_1' }],
+    [
+      'input[1]',
+      {
+        input: [
+          { role: 'user', content: 'Hello' },
+          { type: 'item_reference', id: 'msg_1' },
+        ],
+      },
+    ],
+  ])('refuses what refers to it: %s', async (param, body) => {
+    const error = await readError('openaiResponses', body);
+    expect(error).toMatchObject({ param, message: expect.stringContaining('is not supported in batches') });
+  });
+});

@@ -141,7 +141,7 @@ export const ResponsesBody = z.object({
   metadata: Metadata.nullish(),
   prompt_cache_key: SessionKey.nullish(),
   user: z.string().nullish(),
-  /** Read by stored-responses/open.ts: absent is true. */
+  /** Read by stored-responses/open.ts, which takes a true out of the body: absent is true. */
   store: z.boolean().nullish(),
   background: z
     .literal(false, { error: 'must be absent or false: use /v1/batches for background work' })
@@ -159,23 +159,31 @@ const ignoredOf = unreadFields({
   alike: ALIKE,
 });
 
-/** Lines of a batch run in any order and are stored nowhere but in its output. */
-const NOT_IN_BATCHES: ApiError = {
-  reason: 'invalid_field',
-  param: 'previous_response_id',
-  message: '`previous_response_id` is not supported in batches. Send the whole conversation in `input`.',
-};
+/**
+ * The error of a body that still refers to what is stored: one of a batch, whose lines run in any order and are stored nowhere
+ * but in its output. Elsewhere stored-responses/open.ts has put the stored items in its place. null: it refers to nothing.
+ */
+function referenceError({ previous_response_id, input }: Record<string, unknown>): ApiError | null {
+  const at = Array.isArray(input) ? input.findIndex((item) => item?.type === 'item_reference') : -1;
+  const [param, name] = previous_response_id
+    ? ['previous_response_id', 'previous_response_id']
+    : [`input[${at}]`, 'item_reference'];
+  if (!previous_response_id && at < 0) return null;
+  const message = `\`${name}\` is not supported in batches. Send the whole conversation in \`input\`.`;
+  return { reason: 'invalid_field', param, message };
+}
 
 type ReadResponsesRequest =
   | { ok: true; request: ChatRequest; fields: ResponsesFields; tools: DeclaredTools }
   | { ok: false; error: ApiError };
 
 export function readResponsesRequest(body: Record<string, unknown>, headers: Headers): ReadResponsesRequest {
+  const reference = referenceError(body);
+  if (reference !== null) return { ok: false, error: reference };
   const gathered = { ...body, tools: itemTools(body) };
   const parsed = readFields(ResponsesBody, gathered, headers);
   if (!parsed.ok) return parsed;
   const { fields, session } = parsed;
-  if (fields.previous_response_id) return { ok: false, error: NOT_IN_BATCHES };
   const steered = readReasoning(fields);
   if (!steered.ok) return steered;
   const tools = declareTools(responsesDeclarations(fields.tools ?? []));
@@ -219,7 +227,14 @@ export function readResponsesRequest(body: Record<string, unknown>, headers: Hea
       promptField: 'input',
       thoughtField: 'input[].content',
       reasoning: steered.reasoning,
-      ignored: joinNames(ignoredOf(read), unreadIncludes(fields), tools.ignored, unreadItems),
+      ignored: joinNames(
+        ignoredOf(read),
+        unreadIncludes(fields),
+        // Lines of a batch store nothing.
+        fields.store ? ['store'] : [],
+        tools.ignored,
+        unreadItems,
+      ),
       generate,
     },
   };

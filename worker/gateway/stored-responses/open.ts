@@ -40,9 +40,11 @@ export async function openTurn(env: Env, request: TurnRequest): Promise<OpenedTu
     input: own,
     ignored: body.store === true && secret === null ? ['store'] : [],
   });
-  const { previous_response_id: _, ...rest } = body;
+  const { previous_response_id: _, store, ...rest } = body;
   const refers = chainLength > 0 || items !== referred.given;
-  return { ok: true, turn, body: refers ? { ...rest, input: items } : rest };
+  // Whether a `true` is kept is said above; any other value is for the dialect to check.
+  const unread = store === true ? rest : { ...rest, ...(store !== undefined && { store }) };
+  return { ok: true, turn, body: refers ? { ...unread, input: items } : unread };
 }
 
 type Referred =
