@@ -44,7 +44,7 @@ export async function deleteResponse(c: ApiContext): Promise<Response> {
   return isRemoved ? c.json({ id, object: 'response', deleted: true }) : respondWithError(c, notFound(c));
 }
 
-/** What the response was made of: the items of the turns before it, then its own. The newest come first, as OpenAI's do. */
+/** The items that the response was made of: those of the turns before it, then its own. The newest come first, as OpenAI's do. */
 export async function getInputItems(c: ApiContext): Promise<Response> {
   const query = readFields(InputItemsQuery, c.req.query(), new Headers());
   if (!query.ok) return respondWithError(c, query.error);

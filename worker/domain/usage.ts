@@ -54,7 +54,7 @@ export function toPublicUsage(usage: Usage, charge: NanoUsd) {
   };
 }
 
-/** What an answer cost, in its `usage`: in US dollars as a number, as OpenRouter has it, and exactly, in nano-USD. */
+/** The cost of an answer, in its `usage`: in US dollars as a number, as OpenRouter has it, and exactly, in nano-USD. */
 export function toPublicCost(charge: NanoUsd): { cost: number; cost_nano_usd: number } {
   return { cost: toUsdNumber(charge), cost_nano_usd: charge };
 }

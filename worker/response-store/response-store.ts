@@ -59,7 +59,7 @@ interface Row extends Record<string, SqlStorageValue> {
   output_size: number;
 }
 
-/** What one `load` may still read. */
+/** The responses and bytes that one `load` may still read. */
 interface Budget {
   responses: number;
   bytes: number;

@@ -61,8 +61,6 @@ export interface ParserNames {
   tools: string | null;
 }
 
-export const knowsReasoning = hasThinkTags;
-
 export function knowsCalls(name: string | null): name is string {
   return name !== null && CALLS[name] !== undefined;
 }
@@ -70,7 +68,7 @@ export function knowsCalls(name: string | null): name is string {
 /** The parsers of an engine, by flag, that the agent has none of its own for. */
 export function leftToEngine({ reasoning, tools }: ParserNames): string[] {
   return [
-    knowsReasoning(reasoning) ? [] : `--reasoning-parser ${reasoning}`,
+    hasThinkTags(reasoning) ? [] : `--reasoning-parser ${reasoning}`,
     tools === null || knowsCalls(tools) ? [] : `--tool-call-parser ${tools}`,
   ].flat();
 }

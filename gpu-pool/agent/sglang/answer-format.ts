@@ -1,15 +1,16 @@
 /** Decides how an answer is read: by the agent from the engine's raw text, or by the engine's own parsers. */
+import { hasThinkTags } from '../../protocol/constants.ts';
 import type { GenerateRequest } from '../../protocol/schemas.ts';
 import type { AnswerFormat } from '../parse/answer-parser.ts';
 import { callGrammar, writesList } from '../parse/call-grammar.ts';
-import { knowsCalls, knowsReasoning, type ParserNames } from '../parse/formats.ts';
+import { knowsCalls, type ParserNames } from '../parse/formats.ts';
 
 /**
  * The format of an answer that the agent takes apart itself; null: the engine is left to do it, because its parsers are of
  * a family that the agent does not know, or because there is nothing to take apart.
  */
 export function answerFormat(request: GenerateRequest, parsers: ParserNames): AnswerFormat | null {
-  if (request.messages === undefined || !knowsReasoning(parsers.reasoning)) return null;
+  if (request.messages === undefined || !hasThinkTags(parsers.reasoning)) return null;
   if (!mayCall(request)) return { parsers, calls: null };
   if (!knowsCalls(parsers.tools)) return null;
   const mustCall = demandOf(request) !== 'may';

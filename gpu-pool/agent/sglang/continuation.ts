@@ -46,7 +46,7 @@ export async function continuedPrompt(
 
 const NO_TOKENS: RequestError = { code: 'engine_failed', message: 'The engine cannot tokenize the prompt.' };
 
-/** What the chat template has written of a thought where the answer begins. */
+/** The state of the thought in which the chat template leaves the prompt, where the answer begins. */
 export type ThoughtAtEnd = 'open' | 'closed' | 'none';
 
 export function thoughtAtEnd(

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 
 const Usd = z.string().meta({ description: 'exact amount in US dollars', example: '0.000009' });
-/** What an answer cost, in its usage. */
+/** The cost of an answer, in its usage. */
 const Cost = {
   cost: z.number().min(0).meta({ description: 'US dollars', example: 0.000009 }),
   cost_nano_usd: z

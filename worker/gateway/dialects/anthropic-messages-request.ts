@@ -94,7 +94,7 @@ export const MessagesBody = z.object({
   stop_sequences: StopList.nullish(),
   ...REASONING_FIELDS,
   output_config: OutputConfig.nullish(),
-  /** What `output_config.format` was called in Anthropic's beta; libraries of that time still send it. */
+  /** The name of `output_config.format` in Anthropic's beta; libraries of that time still send it. */
   output_format: OutputFormat.nullish(),
   tools: MessagesTools.nullish(),
   tool_choice: MessagesToolChoice.nullish(),

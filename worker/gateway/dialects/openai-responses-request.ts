@@ -273,7 +273,7 @@ function toMessages({ instructions, input }: ResponsesFields, tools: DeclaredToo
     thought = undefined;
   }
   const last = messages.at(-1);
-  // What a tool did is no beginning of an answer, and the model is to answer it.
+  // The text of a tool's call or result is no beginning of an answer: the model is to answer it.
   if (isForeign && last?.role === 'assistant' && !last.tool_calls && last.content !== null)
     messages.splice(-1, 1, { role: 'user', content: last.content });
   return messages;

@@ -1,7 +1,8 @@
 /** Raw text: what the agent asks for, to take it apart itself. */
 import { AnswerParser } from '../../../../gpu-pool/agent/parse/answer-parser.ts';
 import { callGrammar, writesList } from '../../../../gpu-pool/agent/parse/call-grammar.ts';
-import { knowsCalls, knowsReasoning } from '../../../../gpu-pool/agent/parse/formats.ts';
+import { knowsCalls } from '../../../../gpu-pool/agent/parse/formats.ts';
+import { hasThinkTags } from '../../../../gpu-pool/protocol/constants.ts';
 import { type Assumption, notApplicable, verdict } from '../assumption.ts';
 import { choicesOf, type Streamed, textOf } from '../direct-engine.ts';
 import { freshSalt, freshWord, user } from '../prompts.ts';
@@ -96,7 +97,7 @@ export const RAW_TEXT: readonly Assumption[] = [
     madeBy: ['gpu-pool/agent/parse/call-grammar.ts'],
     async check(subject) {
       const { reasoning_parser: reasoning, tool_call_parser: tools } = subject.facts.settings;
-      if (!knowsCalls(tools) || !knowsReasoning(reasoning))
+      if (!knowsCalls(tools) || !hasThinkTags(reasoning))
         return notApplicable('the agent leaves this family to the engine');
       const { name, parameters } = WEATHER.function;
       const grammar = callGrammar(tools, {

@@ -27,7 +27,7 @@ export function read(name: Name, body: object) {
   return result;
 }
 
-/** What the node is sent of a body, or its error as text. */
+/** The messages that the node is sent of a body, or its error as text. */
 export function messagesOf(name: Name, body: object) {
   const result = read(name, body);
   return result.ok ? result.request.generate.messages : JSON.stringify(result.error);
