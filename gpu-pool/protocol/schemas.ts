@@ -115,7 +115,10 @@ const Tool = z.object({
 
 /** No vocabulary has ten million tokens. The engine makes a row of the whole vocabulary of it, however few it names. */
 export const LogitBias = z
-  .record(z.string().regex(/^\d{1,7}$/, 'must have token ids as names'), z.number().min(-100).max(100))
+  .record(
+    z.string().regex(/^\d{1,7}$/, 'is no token id: one is a whole number'),
+    z.number().min(-100).max(100),
+  )
   .refine(
     (bias) => Object.keys(bias).length <= LOGIT_BIASES_MAX,
     `must have at most ${LOGIT_BIASES_MAX} token ids`,

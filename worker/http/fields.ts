@@ -40,10 +40,13 @@ function invalidField(issue: z.core.$ZodIssue): ApiError {
   const param = issue.path
     .map((part, i) => (typeof part === 'number' ? `[${part}]` : i === 0 ? part : `.${String(part)}`))
     .join('');
+  // Of a name that a record does not take, the rule that it breaks.
+  const rule = issue.code === 'invalid_key' ? issue.issues[0] : undefined;
+  const { message } = rule ?? issue;
   return {
     reason: 'invalid_field',
     param: param || null,
-    message: param ? fieldMessage(param, issue.message) : `${issue.message}.`,
+    message: param ? fieldMessage(param, message) : `${message}.`,
   };
 }
 
