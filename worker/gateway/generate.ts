@@ -83,6 +83,7 @@ const SAME_MOMENT_MS = 100;
 /**
  * Steps 1 and 2: authenticates the caller and reads the body.
  * @param options.complete adds what the dialect demands and the route's own body may leave out
+ * @param options.ended ends the conversation, what it refers to included, where the route takes any and the dialect does not
  */
 export async function readAuthorized(
   c: ApiContext,
@@ -90,12 +91,13 @@ export async function readAuthorized(
   options: {
     openTurn: OpenTurn | null;
     complete?: (body: Record<string, unknown>) => Record<string, unknown>;
+    ended?: (body: Record<string, unknown>) => Record<string, unknown>;
   },
 ): Promise<AuthorizedRequest | { ok: false; error: ApiError }> {
   const startedMs = Date.now();
   const caller = await identify(c, CAN_INFER, startedMs);
   if (!caller.ok) return caller;
-  const { openTurn, complete = (whole) => whole } = options;
+  const { openTurn, complete = (whole) => whole, ended = (whole) => whole } = options;
   const received = await readJsonObject(c.req.raw);
   if (!received.ok) return received;
   const body = complete(received.body);
@@ -111,7 +113,7 @@ export async function readAuthorized(
   });
   if (opened?.ok === false) return opened;
   const read = await readRequest(c.env, dialect, {
-    ...{ body: opened?.body ?? body, headers, tariff: 'standard', nowMs, waitUntil },
+    ...{ body: ended(opened?.body ?? body), headers, tariff: 'standard', nowMs, waitUntil },
     aliases: principal.aliases,
   });
   const turn = opened?.turn ?? null;

@@ -24,6 +24,8 @@ export interface CountForm {
   readonly openTurn: OpenTurn | null;
   /** The body with what a request needs and a count may leave out. */
   readonly complete: (body: Record<string, unknown>) => Record<string, unknown>;
+  /** The body with a turn of the user's behind an answer that no request could end with. */
+  readonly ended: (body: Record<string, unknown>) => Record<string, unknown>;
   /** The answer's fields, without `tollgate`. */
   readonly answer: (promptTokens: number) => object;
 }
@@ -43,7 +45,7 @@ export async function countTokens(c: ApiContext, form: CountForm): Promise<Respo
   if (!caller.ok) return refuse(caller.error);
   const tooMany = await countCall(c, COUNT_RULES, Date.now());
   if (tooMany !== null) return refuse(tooMany);
-  const request = await readAuthorized(c, dialect, { openTurn: form.openTurn, complete: form.complete });
+  const request = await readAuthorized(c, dialect, form);
   if (!request.ok) return refuse(request.error);
   const counted = await countOf(c, request);
   if (!counted.ok) return refuse(counted.error);

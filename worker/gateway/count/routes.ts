@@ -5,6 +5,7 @@ import type { ApiContext } from '../../http/response-headers.ts';
 import { dialects } from '../dialects/index.ts';
 import { openTurn } from '../stored-responses/open.ts';
 import { countTokens } from './count-tokens.ts';
+import { endedChat, endedMessages, endedResponse } from './ended-conversation.ts';
 
 /** A count has no answer that could be cut off, and `max_tokens` bounds a budget of thought. */
 const MAX_TOKENS = 65_536;
@@ -14,6 +15,7 @@ export function countMessages(c: ApiContext): Promise<Response> {
   return countTokens(c, {
     loadDialect: dialects.anthropicMessages,
     openTurn: null,
+    ended: endedMessages,
     complete: (body) => ({ max_tokens: MAX_TOKENS, ...withoutStream(body) }),
     answer: (promptTokens) => ({ input_tokens: promptTokens }),
   });
@@ -31,6 +33,7 @@ function countResponse(c: ApiContext): Promise<Response> {
   return countTokens(c, {
     loadDialect: dialects.openaiResponses,
     openTurn,
+    ended: endedResponse,
     complete: (body) => ({ ...withoutStream(body), input: body.input ?? [], store: false }),
     answer: (promptTokens) => ({ object: 'response.input_tokens', input_tokens: promptTokens }),
   });
@@ -41,6 +44,7 @@ export function countChat(c: ApiContext): Promise<Response> {
   return countTokens(c, {
     loadDialect: dialects.openaiChat,
     openTurn: null,
+    ended: endedChat,
     complete: withoutStream,
     answer: (promptTokens) => ({ object: 'chat.completion.input_tokens', input_tokens: promptTokens }),
   });

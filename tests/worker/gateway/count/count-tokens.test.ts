@@ -118,7 +118,8 @@ it('a stored conversation is counted with its chain, and stores nothing', async 
   await send(customer, 'POST', path, { model, previous_response_id: first.id });
   expect(node.counted.map(({ messages: all }) => all!.map(({ role }) => role))).toEqual([
     ['user', 'assistant', 'user'],
-    ['user', 'assistant'],
+    // The user's next turn, still empty: the engine would take an answer at the end for a user's.
+    ['user', 'assistant', 'user'],
   ]);
   const gone = await send(customer, 'POST', path, { model, input: 'x', previous_response_id: 'resp_1' });
   expect(gone.body.error.code).toBe('previous_response_not_found');
