@@ -37,7 +37,7 @@ export function scrubbed(value: unknown, context: ScrubContext, key = ''): unkno
   );
 }
 
-export function scrubbedText(text: string, context: ScrubContext, key: string): string {
+function scrubbedText(text: string, context: ScrubContext, key: string): string {
   const issued = context.issued.get(text);
   if (issued !== undefined) return issued;
   const here = context.paths.reduce((changed, [path, standIn]) => changed.replaceAll(path, standIn), text);

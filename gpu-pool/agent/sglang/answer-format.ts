@@ -40,7 +40,7 @@ export function grammarOf(request: GenerateRequest, parsers: ParserNames): objec
 }
 
 /** Whether the answer may have calls. */
-export function mayCall({ tools, tool_choice }: GenerateRequest): boolean {
+function mayCall({ tools, tool_choice }: GenerateRequest): boolean {
   return tools !== undefined && tools.length > 0 && tool_choice !== 'none';
 }
 

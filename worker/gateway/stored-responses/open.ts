@@ -60,7 +60,7 @@ type Referred =
   | { ok: false; error: ApiError };
 
 /** The request's items with all that they refer to. */
-export async function withReferred(
+async function withReferred(
   env: Env,
   scope: Scope,
   { previous_response_id: previous, input }: Record<string, unknown>,

@@ -53,7 +53,7 @@ export function recordedTurn(env: Env, facts: TurnFacts): Turn {
 const ITEM_PATH = /^input\[(\d+)\]/;
 
 /** The error of an item of the request, whose index in the body has the chain's items before it. */
-export function relocated(error: ApiError, chainLength: number): ApiError {
+function relocated(error: ApiError, chainLength: number): ApiError {
   if (error.reason !== 'invalid_field' || error.param === null || chainLength === 0) return error;
   const index = Number(ITEM_PATH.exec(error.param)?.[1] ?? -1) - chainLength;
   if (index < 0) return error;

@@ -46,8 +46,6 @@ export interface DeclaredTools {
   readonly ignored: readonly string[];
 }
 
-export const NO_TOOLS: DeclaredTools = { tools: undefined, forms: new Map(), setAside: [], ignored: [] };
-
 /** A tool's name in every dialect: Anthropic and OpenAI's Responses API allow 128 characters, OpenAI's chat 64 of them. */
 export const TOOL_NAME_LENGTH_MAX = 128;
 
