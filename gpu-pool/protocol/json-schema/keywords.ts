@@ -48,13 +48,13 @@ export const KEYWORDS: Readonly<Record<string, Keyword>> = {
   patternProperties: keyword('schemas by pattern', 'narrowed'),
   propertyNames: keyword('schema', 'partly'),
   minProperties: keyword('count', 'enforced'),
-  maxProperties: keyword('count', 'enforced'),
+  maxProperties: keyword('count', 'narrowed'),
 
   items: keyword('schema', 'enforced'),
   prefixItems: keyword('schemas', 'enforced'),
   unevaluatedItems: keyword('schema', 'enforced'),
   minItems: keyword('count', 'enforced'),
-  maxItems: keyword('count', 'enforced'),
+  maxItems: keyword('count', 'narrowed'),
 
   minLength: keyword('count', 'narrowed'),
   maxLength: keyword('count', 'narrowed'),

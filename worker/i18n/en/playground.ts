@@ -27,6 +27,8 @@ export const playgroundEn = {
       pattern:
         'A pattern applies to the whole text, as if written ^…$. If it matches quotation marks, backslashes or line breaks, the JSON breaks:',
       bounds: 'Limits on a number rule out exponents and more than six decimals:',
+      onlyEmpty:
+        'Only {} or [] can be written, because nothing says which properties or items there may be. Add “properties”, “additionalProperties” or “items”:',
       required: 'Not enforced for names missing from “properties”:',
       namePatterns: 'Each pattern applies to the whole name, as if written ^…$:',
       otherNames: 'Has no effect beside “patternProperties”: no other names can occur:',

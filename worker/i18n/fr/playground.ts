@@ -30,6 +30,8 @@ export const playgroundFr: typeof playgroundEn = {
       pattern:
         'Un motif porte sur tout le texte, comme s’il était écrit ^…$. S’il accepte des guillemets droits, des barres obliques inverses ou des sauts de ligne, le JSON sera invalide :',
       bounds: 'Les bornes d’un nombre excluent les exposants et plus de six décimales :',
+      onlyEmpty:
+        'Seul {} ou [] est possible, car rien ne dit quelles propriétés ou quels éléments sont admis. Ajoutez « properties », « additionalProperties » ou « items » :',
       required: 'Sans effet pour les noms absents de « properties » :',
       namePatterns: 'Chaque motif porte sur le nom entier, comme s’il était écrit ^…$ :',
       otherNames: 'Sans effet à côté de « patternProperties » : aucun autre nom n’est possible :',

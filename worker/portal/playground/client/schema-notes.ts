@@ -130,8 +130,25 @@ function typedCaveats(schema: SchemaObject): Found[] {
   }
   if (canBe('number'))
     found.push(['bounds', present('minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum')]);
+  if (canBe('array')) found.push(['onlyEmpty', namesNoItem(schema) ? present('minItems', 'maxItems') : []]);
   if (canBe('object')) found.push(...objectCaveats(schema));
   return found;
+}
+
+/** Whether counts stand beside nothing that says which items there may be: the engine then writes none. */
+function namesNoItem({ items, prefixItems, unevaluatedItems }: SchemaObject): boolean {
+  return items === undefined && prefixItems === undefined && unevaluatedItems === undefined;
+}
+
+/** The keywords that leave only `{}` where none beside them says which properties there may be. */
+function closing(schema: SchemaObject): string[] {
+  const names = ['additionalProperties', 'unevaluatedProperties', 'patternProperties', 'propertyNames'];
+  const isOpen = names.some((name) => schema[name] !== undefined);
+  const { properties = {} } = schema;
+  if (isOpen || Object.keys(properties as object).length > 0) return [];
+  return ['properties', 'required', 'minProperties', 'maxProperties'].filter(
+    (name) => schema[name] !== undefined,
+  );
 }
 
 function objectCaveats(schema: SchemaObject): Found[] {
@@ -143,8 +160,10 @@ function objectCaveats(schema: SchemaObject): Found[] {
   const hasPatterns = patternProperties !== undefined;
   const isPassedOver =
     propertyNames !== undefined && (hasPatterns || Object.keys(properties as object).length > 0);
+  const closed = closing(schema);
   return [
-    ['required', isUnnamed ? ['required'] : []],
+    ['onlyEmpty', closed],
+    ['required', isUnnamed && closed.length === 0 ? ['required'] : []],
     ['namePatterns', hasPatterns ? ['patternProperties'] : []],
     ['otherNames', hasPatterns ? others : []],
     ['propertyNames', isPassedOver ? ['propertyNames'] : []],
