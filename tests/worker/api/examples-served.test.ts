@@ -26,6 +26,9 @@ interface Named {
   readonly model: string;
 }
 
+/** Clients of many providers put their own name for one before the model: `tollgate/deepseek-r1-0528`. */
+const PROVIDER = /^tollgate\//;
+
 /** The models that requests in a text name: `"model": "x"`, `model: 'x'` and `model="x"`. */
 function namedIn([where, text]: [string, string]): Named[] {
   const blocks = where.endsWith('.md')
@@ -34,7 +37,7 @@ function namedIn([where, text]: [string, string]): Named[] {
   return blocks.flatMap((code) =>
     [...code.matchAll(/\bmodel["']?\s*[:=]\s*["']([^"'${}]+)["']/g)].map(([, model]) => ({
       where,
-      model: model!,
+      model: model!.replace(PROVIDER, ''),
     })),
   );
 }

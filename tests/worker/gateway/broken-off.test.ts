@@ -1,6 +1,6 @@
 /** Nodes that break in the middle of an answer: only what was delivered is billed, and the client gets an error. */
 import { describe, expect, it } from 'vitest';
-import { formatUsd } from '../../../worker/domain/money.ts';
+import { toUsdNumber } from '../../../worker/domain/money.ts';
 import {
   answer,
   DONE,
@@ -117,7 +117,7 @@ describe('a whole answer whose node', () => {
     expect(status).toBe(200);
     expect(content).toBe('Well said then.');
     expect(chunks).toHaveLength(1);
-    expect(chunks[0]!.usage).toMatchObject({ completion_tokens: 3, cost: formatUsd(costOf(10, 3)) });
+    expect(chunks[0]!.usage).toMatchObject({ completion_tokens: 3, cost: toUsdNumber(costOf(10, 3)) });
     expect(network().calls).toHaveLength(2);
     expect(record).toMatchObject({ state: 'posted', ending: 'finished', chargeNanoUsd: costOf(10, 3) });
     expect(await chargesFor(requestId)).toEqual([-costOf(10, 3)]);
@@ -198,7 +198,7 @@ describe('implausible usage', () => {
       usage: usageOf(10, 0),
     };
     const { usage, record } = await billed([finish]);
-    expect(usage).toMatchObject({ prompt_tokens: 10, completion_tokens: 0, cost: formatUsd(costOf(0, 0)) });
+    expect(usage).toMatchObject({ prompt_tokens: 10, completion_tokens: 0, cost: toUsdNumber(costOf(0, 0)) });
     expect(record).toMatchObject({ state: 'voided', chargeNanoUsd: 0 });
   });
 });

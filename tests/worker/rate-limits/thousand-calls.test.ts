@@ -250,8 +250,9 @@ describe('of a thousand calls a minute', { timeout: HANGS_MS }, () => {
     const routes = writesOf(api);
     expect(routes.length).toBeGreaterThan(7);
     const violations = await hammerAll(routes, async ({ path }) => {
-      const scope = path.startsWith('/v1/keys') ? 'management' : 'inference';
-      const rule = path === '/v1/tokens' ? 'token_key' : 'change_key';
+      const scope = /^\/v1\/(keys|aliases)/.test(path) ? 'management' : 'inference';
+      const isStored = path.startsWith('/v1/responses/');
+      const rule = path === '/v1/tokens' ? 'token_key' : isStored ? 'stored_key' : 'change_key';
       return { caller: await newCaller(scope), other: await newCaller(scope), rule };
     });
     expect(violations).toEqual([]);
