@@ -28,6 +28,8 @@ export interface Client {
   readonly tools: ClientTools;
   /** False for one whose conversation has no tools, so that its requests look like those beside a conversation. */
   readonly sendsTools?: boolean;
+  /** False for one that cannot go on with a conversation: only its first turn is led through. */
+  readonly goesOn?: boolean;
   /** Scenarios that it cannot be led through, with the reason. */
   readonly without?: Readonly<Record<string, string>>;
   /** Writes its settings. */

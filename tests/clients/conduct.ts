@@ -39,7 +39,7 @@ export async function conduct(
     afterOverflow = undefined;
   });
   const { contextTokens } = scenario;
-  const soldTokens = await setContext(stack, contextTokens);
+  await setContext(stack, contextTokens);
   try {
     furnish(place);
     const whole: Place = { ...place, url: proxy.url, apiKey: stack.dev.apiKey };
@@ -61,13 +61,13 @@ export async function conduct(
     return { recorded: { ...(contextTokens && { contextTokens }), turns: recorded }, differences };
   } finally {
     await proxy.close();
-    await setContext(stack, soldTokens);
     rmSync(root, { recursive: true, force: true });
   }
 }
 
 function turnsOf(scenario: Scenario, client: Client, workDir: string): readonly Turn[] | null {
-  const turns = scenario.turns(client.tools, workDir);
+  const all = scenario.turns(client.tools, workDir);
+  const turns = client.goesOn === false && all !== null ? all.slice(0, 1) : all;
   if (client.sendsTools !== false || turns === null) return turns;
   return turns.map((turn) => ({
     ...turn,
@@ -127,7 +127,7 @@ function differencesOf(
 ): string[] {
   const found: string[] = [];
   const expected = says === undefined ? [...answers, ...afterOverflow].at(-1)?.text?.trim() : says;
-  if (expected !== null && said.text !== expected)
+  if (expected !== null && (said.text !== expected || (said.code !== 0 && afterOverflow.length === 0)))
     found.push(`it said ${JSON.stringify(said.text.slice(0, 300))} (exit ${said.code}): ${said.output}`);
   if (expected !== null && due > 0) found.push(`${due} answers were not asked for`);
   const refused = raw.filter(({ answer }) => answer.status >= 400 && !isOverflow(answer));
@@ -165,7 +165,9 @@ class Recorder {
 
   record(turn: Turn, raw: readonly RawExchange[]): RecordedTurn {
     const { answers, afterOverflow } = turn;
-    const exchanges = raw.map((each) => this.#exchange(each));
+    // A refusal is a difference to mend, not an answer to hold on to.
+    const kept = raw.filter(({ answer }) => answer.status < 400 || isOverflow(answer));
+    const exchanges = kept.map((each) => this.#exchange(each));
     return {
       answers: scrubbedAnswers(answers, this.#context),
       ...(afterOverflow && { afterOverflow: scrubbedAnswers(afterOverflow, this.#context) }),

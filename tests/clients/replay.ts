@@ -12,38 +12,38 @@ const atOnce = (answer: Answer): Answer => ({ ...answer, waitMs: 0 });
 
 /** @returns the same conversation with the outcomes of now */
 export async function replayed(stack: Stack, scenario: RecordedScenario): Promise<RecordedScenario> {
-  const soldTokens = await setContext(stack, scenario.contextTokens);
+  await setContext(stack, scenario.contextTokens);
   const issued = new Map<string, string>();
   const turns: RecordedTurn[] = [];
   let sent = 0;
-  try {
-    for (const turn of scenario.turns) {
-      await scriptAnswers(stack, turn.answers.map(atOnce));
-      let { afterOverflow } = turn;
-      const exchanges: Exchange[] = [];
-      for (const exchange of turn.exchanges) {
-        const answer = await send(stack, exchange, issued);
-        for (const [at, id] of issuedBy(answer).entries()) issued.set(issuedName(sent, at), id);
-        sent += 1;
-        if (afterOverflow && isOverflow(answer)) {
-          await scriptAnswers(stack, afterOverflow);
-          afterOverflow = undefined;
-        }
-        exchanges.push({ ...exchange, outcome: outcomeOf(answer) });
+  for (const turn of scenario.turns) {
+    await scriptAnswers(stack, turn.answers.map(atOnce));
+    let { afterOverflow } = turn;
+    const exchanges: Exchange[] = [];
+    for (const exchange of turn.exchanges) {
+      const answer = await send(stack, exchange, issued);
+      for (const [at, id] of issuedBy(answer).entries()) issued.set(issuedName(sent, at), id);
+      sent += 1;
+      if (afterOverflow && isOverflow(answer)) {
+        await scriptAnswers(stack, afterOverflow);
+        afterOverflow = undefined;
       }
-      turns.push({ ...turn, exchanges });
+      exchanges.push({ ...exchange, outcome: outcomeOf(answer) });
     }
-    return { ...scenario, turns };
-  } finally {
-    await setContext(stack, soldTokens);
+    turns.push({ ...turn, exchanges });
   }
+  return { ...scenario, turns };
 }
+
+/** So that what was too long is too long again, and what was not is not, however its texts are cut into tokens. */
+const DENSITY = { fitted: 0.9, refused: 1.5 };
 
 async function send(
   { dev }: Stack,
-  { method, path, headers, body }: Exchange,
+  { method, path, headers, body, outcome }: Exchange,
   issued: ReadonlyMap<string, string>,
 ): Promise<RawAnswer> {
+  const density = outcome.status < 400 ? DENSITY.fitted : DENSITY.refused;
   const { key, ...others } = headers;
   const credentials: Record<string, string> =
     key === 'x-api-key'
@@ -54,7 +54,7 @@ async function send(
   const response = await fetch(dev.baseUrl + path, {
     method,
     headers: { ...others, ...credentials },
-    ...(body === undefined ? {} : { body: JSON.stringify(filled(body, issued)) }),
+    ...(body === undefined ? {} : { body: JSON.stringify(filled(body, { issued, density })) }),
   });
   return {
     status: response.status,

@@ -15,7 +15,7 @@ export interface ClientTools {
   /** Reads an image into the conversation. */
   readImage(path: string): Call | null;
   /** How it shortens a conversation that was refused for its length. */
-  readonly recovers: 'by a summary' | 'by cutting it' | 'in the next turn';
+  readonly recovers: 'by a summary' | 'by cutting it' | 'not by itself';
 }
 
 export interface Turn {
@@ -41,7 +41,7 @@ export interface Scenario {
 }
 
 /** Enough to fill the context of the scenario `overflow`, also for a client that cuts what it reads. */
-const LONG_FILES = 12;
+const LONG_FILES = 24;
 
 function longFile(at: number): string {
   return `long-${at + 1}.txt`;
@@ -171,12 +171,7 @@ export const SCENARIOS: readonly Scenario[] = [
       const after = recovers === 'by cutting it' ? [said] : [{ text: SUMMARY }, said];
       const answers = reads.map((read) => tools({ thought: 'On. ', calls: [read as Call] }));
       const turn = { prompt: 'What do the long files say?', answers };
-      return recovers !== 'in the next turn'
-        ? [{ ...turn, afterOverflow: after }]
-        : [
-            { ...turn, says: null },
-            { prompt: 'Go on.', answers: after },
-          ];
+      return [recovers === 'not by itself' ? { ...turn, says: null } : { ...turn, afterOverflow: after }];
     },
   },
   {

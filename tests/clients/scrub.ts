@@ -1,8 +1,9 @@
 /**
  * Makes a fixture's request of a client's: its structure, and of its texts only those that are the scenario's own. Texts of a
  * client belong to its makers, and what it says of the machine it ran on is nobody's business; both are replaced by their
- * length, which `filled` makes a text of again.
+ * length and tokens, of which `filled` makes a text again.
  */
+import { tokenize } from '../../gpu-pool/emulator/tokenizer.ts';
 import { FILES, PIXEL } from './scenario.ts';
 
 export interface ScrubContext {
@@ -49,7 +50,7 @@ function scrubbedText(text: string, context: ScrubContext, key: string): string 
   const image = /^(data:image\/\w+;base64,)?([A-Za-z0-9+/]{60,}={0,2})$/.exec(here);
   if (image) return `${image[1] ?? ''}«image»`;
   if (NAMES.has(key) || WORD.test(plain) || plain === '') return plain;
-  return `«${text.length}»`;
+  return `«${text.length}:${tokenize(text).length}»`;
 }
 
 function withoutIds(text: string, { ids, issued }: ScrubContext): string {
@@ -72,25 +73,33 @@ function nestedJson(text: string): object | null {
   }
 }
 
-/** A request that can be sent, of a scrubbed one. @param issued identities of the answers so far, by name */
-export function filled(value: unknown, issued: ReadonlyMap<string, string>): unknown {
-  if (typeof value === 'string') return filledText(value, issued);
-  if (Array.isArray(value)) return value.map((member) => filled(member, issued));
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, filled(member, issued)]));
+export interface Filling {
+  /** Identities of the answers so far, by name. */
+  readonly issued: ReadonlyMap<string, string>;
+  /** Tokens of a text for each that the client's had. */
+  readonly density: number;
 }
 
-function filledText(text: string, issued: ReadonlyMap<string, string>): string {
-  return text.replaceAll(/«([\w.]+)»/g, (name, inner: string) => {
+/** A request that can be sent, of a scrubbed one. */
+export function filled(value: unknown, filling: Filling): unknown {
+  if (typeof value === 'string') return filledText(value, filling);
+  if (Array.isArray(value)) return value.map((member) => filled(member, filling));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, filled(member, filling)]));
+}
+
+function filledText(text: string, { issued, density }: Filling): string {
+  return text.replaceAll(/«([\w.:]+)»/g, (name, inner: string) => {
     if (inner === 'image') return PIXEL;
-    if (/^\d+$/.test(inner)) return filler(Number(inner));
-    return issued.get(name) ?? name;
+    const [length, tokens] = inner.split(':').map(Number);
+    return tokens === undefined ? (issued.get(name) ?? name) : filler(length!, density * tokens);
   });
 }
 
-/** A text of so many characters, about three to a token. */
-function filler(length: number): string {
-  return 'ab '.repeat(Math.ceil(length / 3)).slice(0, length);
+/** A text of so many characters and about so many tokens of the emulator. */
+function filler(length: number, tokens: number): string {
+  const words = Math.max(0, Math.min(Math.floor(length / 5), Math.round((length - tokens) / 4)));
+  return 'abcd '.repeat(words) + '.'.repeat(length - 5 * words);
 }
 
 /** Texts that occur in every scenario. */

@@ -43,7 +43,7 @@ describe('a scrubbed request', () => {
     };
     expect(scrubbed(body, context())).toEqual({
       model: 'r1',
-      system: '«53»',
+      system: '«53:17»',
       messages: [
         { role: 'user', content: 'When is the meeting?' },
         { role: 'assistant', tool_calls: [{ id: '«0.1»', function: { arguments: '{"path":"/work/a"}' } }] },
@@ -56,11 +56,11 @@ describe('a scrubbed request', () => {
 
   it('is filled with texts as long as those it had, and with the identities of the answers of now', () => {
     const filledBody = filled(
-      { system: '«53»', id: '«0.1»', other: '«0.2»' },
-      new Map([['«0.1»', 'call_now']]),
+      { system: '«53:17»', id: '«0.1»', other: '«0.2»' },
+      { issued: new Map([['«0.1»', 'call_now']]), density: 1 },
     );
     expect(filledBody).toEqual({
-      system: expect.stringMatching(/^(ab ?){18}$/),
+      system: expect.stringMatching(/^(abcd ){9}\.{8}$/),
       id: 'call_now',
       other: '«0.2»',
     });

@@ -9,7 +9,7 @@ export const aider: Client = {
     runCommand: () => null,
     withoutArguments: () => null,
     readImage: () => null,
-    recovers: 'in the next turn',
+    recovers: 'not by itself',
   },
   sendsTools: false,
   without: { 'image-in-message': 'It sends images only to models that it knows to see.' },

@@ -1,6 +1,6 @@
 /** Cline's command line, through its provider for OpenAI-compatible APIs. */
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { bin, type Client, jsonLines, type Place } from '../client.ts';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { bin, type Client, jsonLines } from '../client.ts';
 
 const PROVIDER = 'openai-compatible';
 
@@ -29,16 +29,15 @@ export const cline: Client = {
     const file = { version: 1, lastUsedProvider: PROVIDER, modes: {}, providers };
     writeFileSync(`${folder}/providers.json`, JSON.stringify(file));
   },
-  without: { 'image-in-message': 'The command line takes no image.' },
-  ask: (place, { prompt, first }) => ({
+  without: {
+    'image-in-message': 'The command line takes no image.',
+    resume: 'Without a terminal its command line takes no prompt for an earlier conversation.',
+  },
+  goesOn: false,
+  ask: (place, { prompt }) => ({
     command: bin(place, 'cline'),
-    args: [prompt, '--json', '-P', PROVIDER, '-m', place.model, ...(first ? [] : ['--id', session(place)])],
+    args: ['--json', '-P', PROVIDER, '-m', place.model, prompt],
     env: { CLINE_TELEMETRY_DISABLED: '1' },
     says: (stdout) => jsonLines(stdout).at(-1)?.text ?? '',
   }),
 };
-
-/** Id of the one conversation in this home: its folder's name. */
-function session({ home }: Place): string {
-  return readdirSync(`${home}/.cline/data/sessions`)[0] ?? '';
-}

@@ -15,7 +15,7 @@ export const codex: Client = {
     runCommand: (cmd) => ({ name: 'exec_command', arguments: { cmd } }),
     withoutArguments: () => ({ name: 'list_mcp_resources', arguments: {} }),
     readImage: (path) => ({ name: 'view_image', arguments: { path } }),
-    recovers: 'in the next turn',
+    recovers: 'not by itself',
   },
   configure({ home, url, model }) {
     mkdirSync(`${home}/.codex`, { recursive: true });
@@ -23,6 +23,7 @@ export const codex: Client = {
       `${home}/.codex/config.toml`,
       `model = "${model}"
 model_provider = "tollgate"
+model_context_window = 163840
 
 [model_providers.tollgate]
 name = "Tollgate"

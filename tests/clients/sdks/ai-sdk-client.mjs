@@ -56,6 +56,8 @@ const answer = streamText({
   model: await MODELS[provider](),
   messages,
   tools,
+  // The provider for Anthropic's API sends 4,096 for a model that it does not know.
+  maxOutputTokens: 20_000,
   stopWhen: stepCountIs(10),
   maxRetries: 0,
   onError({ error }) {
@@ -65,7 +67,10 @@ const answer = streamText({
 await answer.consumeStream();
 if (failed) throw failed;
 const steps = await answer.steps;
-// A thought that the client cannot see is a fault, too.
-if (!steps.some(({ reasoningText }) => reasoningText)) console.error('no reasoning was seen');
+// A thought that the client does not see is a fault, too; the provider for OpenAI's chat reads no field for it.
+if (provider !== 'openai-chat' && !steps.some(({ reasoningText }) => reasoningText)) {
+  console.error('no thought was seen');
+  process.exitCode = 1;
+}
 writeFileSync(FILE, JSON.stringify([...messages, ...(await answer.response).messages]));
 console.log(await answer.text);

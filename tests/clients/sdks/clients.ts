@@ -10,7 +10,7 @@ const TOOLS: Client['tools'] = {
   runCommand: (command) => ({ name: 'run_command', arguments: { command } }),
   withoutArguments: () => ({ name: 'list_files', arguments: {} }),
   readImage: () => null,
-  recovers: 'in the next turn',
+  recovers: 'not by itself',
 };
 
 const WITHOUT = {

@@ -59,9 +59,12 @@ def before() -> list:
     return json.loads(FILE.read_text()) if FILE.exists() else []
 
 
-def finish(conversation: list, text: str) -> None:
+def finish(conversation: list, text: str, thought: object) -> None:
+    """A thought that the client does not see is a fault, too."""
     FILE.write_text(json.dumps(conversation))
     print(text)
+    if not thought:
+        sys.exit("no thought was seen")
 
 
 def openai_chat(prompt: str) -> None:
@@ -74,7 +77,7 @@ def openai_chat(prompt: str) -> None:
             message = stream.get_final_completion().choices[0].message
         messages.append(message.to_dict())
         if not message.tool_calls:
-            return finish(messages, message.content)
+            return finish(messages, message.content, getattr(message, "reasoning_content", None))
         for each in message.tool_calls:
             content = call(each.function.name, each.function.arguments)
             messages.append({"role": "tool", "tool_call_id": each.id, "content": content})
@@ -96,7 +99,8 @@ def openai_responses(prompt: str) -> None:
         history = [*history, *(item.to_dict() for item in response.output)]
         calls = [item for item in response.output if item.type == "function_call"]
         if not calls:
-            return finish(history, response.output_text)
+            thought = [item for item in response.output if item.type == "reasoning" and item.summary]
+            return finish(history, response.output_text, thought)
         results = [
             {"type": "function_call_output", "call_id": each.call_id, "output": call(each.name, each.arguments)}
             for each in calls
@@ -120,7 +124,8 @@ def anthropic_messages(prompt: str) -> None:
         messages.append({"role": "assistant", "content": [block.to_dict() for block in message.content]})
         calls = [block for block in message.content if block.type == "tool_use"]
         if not calls:
-            return finish(messages, "".join(block.text for block in message.content if block.type == "text"))
+            text = "".join(block.text for block in message.content if block.type == "text")
+            return finish(messages, text, [block for block in message.content if block.type == "thinking"])
         results = [
             {"type": "tool_result", "tool_use_id": each.id, "content": call(each.name, each.input)} for each in calls
         ]
@@ -144,13 +149,13 @@ def litellm_chat(prompt: str) -> None:
         message = litellm.stream_chunk_builder(chunks, messages=messages).choices[0].message
         messages.append(message.model_dump(exclude_none=True))
         if not message.tool_calls:
-            return finish(messages, message.content)
+            return finish(messages, message.content, message.reasoning_content)
         for each in message.tool_calls:
             content = call(each.function.name, each.function.arguments)
             messages.append({"role": "tool", "tool_call_id": each.id, "content": content})
 
 
-def langchain(model, prompt: str) -> None:
+def langchain(model, prompt: str, shows_thoughts: bool = True) -> None:
     from langchain_core.messages import HumanMessage, ToolMessage, messages_from_dict, messages_to_dict
     from langchain_core.tools import StructuredTool
 
@@ -163,7 +168,8 @@ def langchain(model, prompt: str) -> None:
             message = chunk if message is None else message + chunk
         messages.append(message)
         if not message.tool_calls:
-            return finish(messages_to_dict(messages), message.text if isinstance(message.text, str) else message.text())
+            thoughts = [block for block in message.content_blocks if block["type"] == "reasoning"]
+            return finish(messages_to_dict(messages), str(message.text), thoughts or not shows_thoughts)
         for each in message.tool_calls:
             messages.append(ToolMessage(call(each["name"], each["args"]), tool_call_id=each["id"]))
 
@@ -171,7 +177,8 @@ def langchain(model, prompt: str) -> None:
 def langchain_openai_chat(prompt: str) -> None:
     from langchain_openai import ChatOpenAI
 
-    langchain(ChatOpenAI(model=MODEL, base_url=f"{URL}/v1", api_key=KEY, max_retries=0), prompt)
+    # It reads no fields that OpenAI's chat does not have.
+    langchain(ChatOpenAI(model=MODEL, base_url=f"{URL}/v1", api_key=KEY, max_retries=0), prompt, shows_thoughts=False)
 
 
 def langchain_openai_responses(prompt: str) -> None:
@@ -196,14 +203,15 @@ def pydantic_ai(model, prompt: str) -> None:
     agent = Agent(model, tools=list(FUNCTIONS.values()), retries=0)
     history = ModelMessagesTypeAdapter.validate_python(before())
 
-    async def run():
-        async with agent.run_stream(prompt, message_history=history) as streamed:
-            text = await streamed.get_output()
-            return text, streamed.all_messages()
+    # run_stream would take the first text for the answer, also one before a call.
+    async def stream(_, events):
+        async for _event in events:
+            pass
 
-    text, messages = asyncio.run(run())
-    FILE.write_bytes(ModelMessagesTypeAdapter.dump_json(messages))
-    print(text)
+    result = asyncio.run(agent.run(prompt, message_history=history, event_stream_handler=stream))
+    text, messages = result.output, result.all_messages()
+    thoughts = [part for message in messages for part in message.parts if part.part_kind == "thinking"]
+    finish(json.loads(ModelMessagesTypeAdapter.dump_json(messages)), text, thoughts)
 
 
 def pydantic_ai_chat(prompt: str) -> None:
