@@ -31,7 +31,10 @@ export async function conduct(
   const root = mkdtempSync(join(tmpdir(), 'tollgate-client-'));
   const place = { home: join(root, 'home'), workDir: join(root, 'work'), installed, model: MODEL };
   const turns = turnsOf(scenario, client, place.workDir);
-  if (turns === null) return null;
+  if (turns === null) {
+    rmSync(root, { recursive: true });
+    return null;
+  }
   let afterOverflow: Turn['afterOverflow'];
   const proxy = await startProxy(stack.edge.url, async (answer) => {
     if (!afterOverflow || !isOverflow(answer)) return;
