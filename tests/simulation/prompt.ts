@@ -65,9 +65,13 @@ export function engineTaskOf(
   };
 }
 
+/** The copy of `reasoning_content`, which may be cut off with the answer. */
+const REASONING_COPY = /"reasoning":"[^"]*/g;
+
 /** Counts the tokens in a text: a whole answer, or the events of a stream. */
 export function tokensIn(text: string): number {
+  const once = text.replace(REASONING_COPY, '');
   let count = 0;
-  for (let at = text.indexOf(TOKEN); at !== -1; at = text.indexOf(TOKEN, at + 1)) count += 1;
+  for (let at = once.indexOf(TOKEN); at !== -1; at = once.indexOf(TOKEN, at + 1)) count += 1;
   return count;
 }
