@@ -154,7 +154,7 @@ class Recorder {
       ...OWN_TEXTS,
     ];
     const paths = [
-      [workDir, '/work'],
+      [workDir, '/project'],
       [home, '/home/user'],
       [url, 'http://edge'],
     ] as const;

@@ -7,7 +7,7 @@ import { filled, type ScrubContext, scrubbed } from '../clients/scrub.ts';
 
 const context = (): ScrubContext => ({
   paths: [
-    ['/tmp/x1/work', '/work'],
+    ['/tmp/x1/project', '/project'],
     ['/tmp/x1', '/home/user'],
   ],
   own: ['When is the meeting?'],
@@ -30,7 +30,7 @@ describe('a scrubbed request', () => {
         {
           role: 'assistant',
           tool_calls: [
-            { id: 'call_0123456789abcdef0', function: { arguments: '{"path": "/tmp/x1/work/a"}' } },
+            { id: 'call_0123456789abcdef0', function: { arguments: '{"path": "/tmp/x1/project/a"}' } },
           ],
         },
       ],
@@ -46,7 +46,7 @@ describe('a scrubbed request', () => {
       system: '«53:17»',
       messages: [
         { role: 'user', content: 'When is the meeting?' },
-        { role: 'assistant', tool_calls: [{ id: '«0.1»', function: { arguments: '{"path":"/work/a"}' } }] },
+        { role: 'assistant', tool_calls: [{ id: '«0.1»', function: { arguments: '{"path":"/project/a"}' } }] },
       ],
       metadata: { user: 'id-1', session: 'id-1' },
       device: 'id-2',
