@@ -113,6 +113,7 @@ const FIELDS: Record<
             role: 'assistant',
             content: [{ type: 'tool_use', id: text, name: text, input: { [text]: text } }],
           },
+          user('Hello'),
         ],
       }),
       'a tool’s result': (text) => ({
