@@ -145,6 +145,7 @@ export default defineConfig({
           // Much of their time is waiting, for deadlines and for processes.
           maxWorkers: WORKERS,
           sequence: { groupOrder: 2 },
+          ...TIMEOUTS,
           testTimeout: 2 * HANGS_MS,
           hookTimeout: 2 * HANGS_MS,
         },

@@ -40,7 +40,7 @@ it.each([true, false])(
     const { status, body } = await ask({ messages: words(157_526), stream });
     expect(status).toBe(400);
     expect(body.error).toMatchObject({ code: 'context_length_exceeded', param: 'messages' });
-    expect(body.error.message).toMatch(/ 157526 tokens.* at most 131072/);
+    expect(body.error.message).toMatch(/maximum context length is 131072 tokens.* 157526 tokens/);
     expect(await balance(local)).toEqual(before);
   },
 );
