@@ -7,6 +7,7 @@ import type { Stack } from '../../gpu-pool/local/stack.ts';
 import type { Client, Place } from './client.ts';
 import type { Exchange, RecordedScenario, RecordedTurn } from './fixture.ts';
 import { issuedBy, issuedName } from './issued.ts';
+import { killLeftBehind } from './left-behind.ts';
 import { isOverflow, outcomeOf } from './outcome.ts';
 import { type RawExchange, startProxy } from './proxy.ts';
 import { FILES, IMAGE, PIXEL, type Scenario, type Turn } from './scenario.ts';
@@ -64,6 +65,7 @@ export async function conduct(
     return { recorded: { ...(contextTokens && { contextTokens }), turns: recorded }, differences };
   } finally {
     await proxy.close();
+    killLeftBehind(place.home);
     rmSync(root, { recursive: true, force: true });
   }
 }

@@ -46,7 +46,10 @@ describe('a scrubbed request', () => {
       system: '«53:17»',
       messages: [
         { role: 'user', content: 'When is the meeting?' },
-        { role: 'assistant', tool_calls: [{ id: '«0.1»', function: { arguments: '{"path":"/project/a"}' } }] },
+        {
+          role: 'assistant',
+          tool_calls: [{ id: '«0.1»', function: { arguments: '{"path":"/project/a"}' } }],
+        },
       ],
       metadata: { user: 'id-1', session: 'id-1' },
       device: 'id-2',
