@@ -19,7 +19,7 @@ const TURN_MS_MAX = 120_000;
 
 export interface Conducted {
   readonly recorded: RecordedScenario;
-  /** What was not as the scenario wants it. */
+  /** Differences from what the scenario wants, as sentences. */
   readonly differences: readonly string[];
 }
 

@@ -5,7 +5,7 @@ import type { Answer } from './scenario.ts';
 
 const FOLDER = join(import.meta.dirname, 'fixtures');
 
-/** What an answer came to, whichever dialect it was written in. */
+/** The outcome of an answer, whichever dialect it was written in. */
 export interface Outcome {
   readonly status: number;
   /** `stop_reason`, `finish_reason` or `status`; null: the stream ended without one. */

@@ -20,9 +20,9 @@ export interface ClientTools {
 
 export interface Turn {
   readonly prompt: string;
-  /** What the model answers, request after request. */
+  /** The model’s answers, request after request. */
   readonly answers: readonly Answer[];
-  /** What it answers once a request was refused for its length. */
+  /** The model’s answers once a request was refused for its length. */
   readonly afterOverflow?: readonly Answer[];
   /** Path of an image that is sent with the prompt. */
   readonly image?: string;

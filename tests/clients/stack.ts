@@ -41,7 +41,7 @@ export async function setContext(stack: Stack, wanted?: number): Promise<void> {
 
 const POLL_MS = 200;
 
-/** What the gateway goes by: it keeps the catalogue for seconds. */
+/** The context in tokens that the gateway goes by, which may be a few seconds old. */
 async function knownContext({ dev }: Stack): Promise<number> {
   const response = await fetch(`${dev.baseUrl}/v1/models/${MODEL}`);
   return ((await response.json()) as { tollgate: { context_length: number } }).tollgate.context_length;

@@ -1,4 +1,4 @@
-/** What is counted may end with an answer, with which no request could end. */
+/** A counted conversation may end with an answer, with which no request could end. */
 import { expect, it } from 'vitest';
 import { endedChat, endedMessages, endedResponse } from '../../worker/gateway/count/ended-conversation.ts';
 
