@@ -51,7 +51,7 @@ export async function getInputItems(c: ApiContext): Promise<Response> {
   const { order, limit, after } = query.fields;
   const found = await stored(c, { sections: ['input', 'output'], chain: true });
   if (found === null) return respondWithError(c, notFound(c));
-  // Of a chain whose beginning is gone, what is left is listed.
+  // The rest of a chain is listed, too, when its beginning is gone.
   const [own, ...before] = found.turns;
   const items = [...itemsOf(before), ...own!.input] as { id: string }[];
   if (order === 'desc') items.reverse();

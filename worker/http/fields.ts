@@ -40,7 +40,7 @@ function invalidField(issue: z.core.$ZodIssue): ApiError {
   const param = issue.path
     .map((part, i) => (typeof part === 'number' ? `[${part}]` : i === 0 ? part : `.${String(part)}`))
     .join('');
-  // Of a name that a record does not take, the rule that it breaks.
+  // The error of a name that a record does not take is the rule that the name breaks.
   const rule = issue.code === 'invalid_key' ? issue.issues[0] : undefined;
   const { message } = rule ?? issue;
   return {

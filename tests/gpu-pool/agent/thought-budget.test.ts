@@ -51,7 +51,7 @@ describe('an agent in front of an engine without budgets', () => {
     });
     const receipt = await receiptOf(jti);
     expect(receipt.usage).toEqual(usage);
-    // What an engine without budgets generates until it is stopped is expected, and no finding for the operator.
+    // Tokens that an engine without budgets generates until it is stopped are expected, and no finding for the operator.
     expect(receipt.over_budget_tokens).toBe(thought.completionTokens - 20);
     expect(receipt).not.toHaveProperty('overrun_tokens');
     expect(asked()[1]).toMatchObject({ max_tokens: 980 });

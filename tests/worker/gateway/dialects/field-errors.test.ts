@@ -1,4 +1,4 @@
-/** What an error says of a name that a field does not take. */
+/** An error about a name that a field does not take says the rule that the name breaks. */
 import { expect, it } from 'vitest';
 import { type Name, read } from './read.ts';
 
