@@ -7,9 +7,10 @@ import { GenerateRequest } from '../protocol/schemas.ts';
 import { ActiveRequest } from './active-requests.ts';
 import { Answer } from './answer.ts';
 import { readJsonBody } from './body.ts';
-import { EngineRun, type EngineRunResult } from './engine-run.ts';
+import { EngineRun } from './engine-run.ts';
 import type { GenerateContext } from './generate-context.ts';
 import { isRequestError, type RequestError, sendError } from './request-error.ts';
+import type { EngineRunResult } from './run-result.ts';
 
 export async function generate(
   context: GenerateContext,

@@ -28,7 +28,7 @@ export interface TailTokenFacts {
 
 /** The time from a token's generation to the agent's count on a busy machine. */
 const MOMENT_MS = 750;
-/** An agent notes a request's progress in its journal at most this often (gpu-pool/agent/engine-run.ts). */
+/** An agent notes a request's progress in its journal at most this often (gpu-pool/agent/run-progress.ts). */
 const PROGRESS_MS = 1_000;
 /** How long an agent waits after an abort for an engine that does not answer (DEFAULT_DEADLINES). */
 const ABORT_GRACE_MS = 5_000;

@@ -11,7 +11,7 @@ import type { NodeFault } from './faults.ts';
 import type { EngineTask } from './prompt.ts';
 import type { Surroundings } from './surroundings.ts';
 
-/** How often the agent notes a request's progress in its journal (gpu-pool/agent/engine-run.ts). */
+/** How often the agent notes a request's progress in its journal (gpu-pool/agent/run-progress.ts). */
 const NOTED_EVERY_MS = 1_000;
 const ABORT_GRACE_MS = 5_000;
 const TRICKLE_EVERY_MS = 10_000;

@@ -29,7 +29,7 @@ export const ABORT: readonly Assumption[] = [
     (n): Assumption => ({
       id: `abort/by-id-${n}`,
       says: `aborting ${n === 1 ? 'the request’s id' : `each of ${n} choices by the id in its chunks`} ends it, and the stream still reports its usage`,
-      madeBy: [REQUESTS, 'gpu-pool/agent/engine-run.ts'],
+      madeBy: [REQUESTS, 'gpu-pool/agent/answer-relay.ts'],
       async check(subject) {
         const { engine, stopWithinMs } = subject;
         if (!fits(subject, n)) return notApplicable(`the engine does not run and queue ${n} choices`);
@@ -84,7 +84,7 @@ export const ABORT: readonly Assumption[] = [
   {
     id: 'abort/one-choice',
     says: 'an abort of one choice leaves the others running',
-    madeBy: [REQUESTS, 'gpu-pool/agent/engine-run.ts'],
+    madeBy: [REQUESTS, 'gpu-pool/agent/answer-relay.ts'],
     async check({ engine }) {
       const running = engine.start(engine.endless({ n: 2 }));
       await begun(running, 2);

@@ -18,7 +18,7 @@ export const PRODUCT: readonly EdgeAssumption[] = [
   {
     id: 'product/stop',
     says: 'a stop string that the thought has too ends the answer only',
-    madeBy: ['gpu-pool/agent/sglang/stop-strings.ts', 'gpu-pool/agent/engine-run.ts'],
+    madeBy: ['gpu-pool/agent/sglang/stop-strings.ts', 'gpu-pool/agent/answer-relay.ts'],
     async check({ edge, reasons }) {
       const { chunks } = await edge.stream({
         messages: question('Say hi. [[reasoning=30 answer=60]]'),

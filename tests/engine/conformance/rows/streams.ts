@@ -200,7 +200,7 @@ export const STREAMS: readonly Assumption[] = [
   {
     id: 'streams/head',
     says: 'the response’s head waits for the first chunk',
-    madeBy: ['gpu-pool/agent/engine-run.ts'],
+    madeBy: ['gpu-pool/agent/engine-post.ts'],
     async check({ engine }) {
       const { headMs, atMs } = await engine.stream(
         short({ messages: user(`${freshWord()} ${'word '.repeat(800)}`) }),
