@@ -4,7 +4,7 @@ import { MODEL, TOKEN, WORKLOADS, type Workload } from './workloads.ts';
 
 /** The writes of one response, in order. */
 export type Answer = readonly Buffer[];
-/** The number of events per write, about as a network delivers an engine's stream. */
+/** The number of events per write of a stream without pace, about as a network delivers the backlog of a stream. */
 const EVENTS_PER_WRITE = 16;
 
 const EVENT_STREAM =
@@ -15,7 +15,7 @@ const head = { id: 'chatcmpl-bench', created: 1_700_000_000, model: MODEL };
 /** Answers to `POST /v1/chat/completions` by workload. */
 export const openAiAnswers = new Map(WORKLOADS.map((each) => [each.name, openAi(each)]));
 /** Answers to `POST /v1/generate` by workload. */
-export const nodeAnswers = new Map(WORKLOADS.map((each) => [each.name, events(nodeChunks(each))]));
+export const nodeAnswers = new Map(WORKLOADS.map((each) => [each.name, events(nodeChunks(each), each)]));
 export const NOT_FOUND = json(404, { error: { message: 'The upstream has no such path.' } });
 export const NO_CONTENT = json(200, {});
 
@@ -36,7 +36,7 @@ function openAi(workload: Workload): Answer {
     return { ...head, object: 'chat.completion.chunk', choices };
   };
   const chunks = deltas(workload).map((delta) => chunk(delta, null));
-  return events([...chunks, { ...chunk({}, 'stop'), usage }]);
+  return events([...chunks, { ...chunk({}, 'stop'), usage }], workload);
 }
 
 /** Each chunk carries the usage so far; the last also carries the finish reason. */
@@ -65,13 +65,14 @@ function json(status: number, body: object): Answer {
 }
 
 /** A chunked event stream, whose first write includes the head. */
-function events(all: readonly object[]): Answer {
+function events(all: readonly object[], { paceMs }: Workload): Answer {
+  const eventsPerWrite = paceMs === null ? EVENTS_PER_WRITE : 1;
   const texts = [...all.map((each) => JSON.stringify(each)), '[DONE]'].map((text) => `data: ${text}\n\n`);
   const writes: Buffer[] = [];
-  for (let at = 0; at < texts.length; at += EVENTS_PER_WRITE) {
-    const text = texts.slice(at, at + EVENTS_PER_WRITE).join('');
+  for (let at = 0; at < texts.length; at += eventsPerWrite) {
+    const text = texts.slice(at, at + eventsPerWrite).join('');
     const start = at === 0 ? EVENT_STREAM : '';
-    const end = at + EVENTS_PER_WRITE >= texts.length ? '0\r\n\r\n' : '';
+    const end = at + eventsPerWrite >= texts.length ? '0\r\n\r\n' : '';
     writes.push(Buffer.from(`${start}${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n${end}`));
   }
   return writes;

@@ -3,7 +3,7 @@ import type { Load } from './load.ts';
 import { type Figures, measure } from './measure.ts';
 import { overRounds, type Rounds } from './statistics.ts';
 import type { System, SystemName } from './systems/system.ts';
-import type { Workload } from './workloads.ts';
+import { type Workload, workloadNamed } from './workloads.ts';
 
 /** The figures of one system under one workload; null: not known */
 export interface Row {
@@ -26,7 +26,8 @@ export interface Row {
 
 export interface Plan {
   readonly workloads: readonly Workload[];
-  readonly connections: readonly number[];
+  /** null: those of each workload */
+  readonly connections: readonly number[] | null;
   readonly rounds: number;
   readonly seconds: number;
 }
@@ -42,7 +43,8 @@ export async function compare(
 ): Promise<Row[]> {
   const all: Row[] = [];
   for (const workload of plan.workloads) {
-    for (const connections of plan.connections) {
+    if (workload.paceMs !== null) await warmUp(load, systems);
+    for (const connections of plan.connections ?? workload.connections) {
       const order = {
         workload,
         connections,
@@ -71,6 +73,12 @@ export async function compare(
     }
   }
   return all;
+}
+
+/** A paced stream is too slow to compile a system's code in the time of a measurement, so a burst does that before. */
+async function warmUp(load: Load, systems: readonly System[]): Promise<void> {
+  const order = { workload: workloadNamed('stream'), connections: 16, seconds: 1 };
+  for (const system of systems) await measure(load, system, order);
 }
 
 function rowOf(

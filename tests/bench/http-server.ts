@@ -12,7 +12,8 @@ export interface RawRequest {
   readonly body: Buffer;
 }
 
-type Handle = (request: RawRequest, answer: (writes: Answer) => void) => void;
+/** @param paceMs the time between two writes; null: each follows when the socket has taken the one before */
+type Handle = (request: RawRequest, answer: (writes: Answer, paceMs?: number | null) => void) => void;
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 
@@ -41,7 +42,10 @@ function serve(socket: Socket, handle: Handle): void {
       chunks = rest.length > 0 ? [rest] : [];
       bytes = rest.length;
       wanted = 0;
-      handle(parsed.request, (writes) => write(socket, writes, 0));
+      handle(parsed.request, (writes, paceMs = null) => {
+        if (paceMs === null) write(socket, writes, 0);
+        else writePaced(socket, writes, { at: 0, paceMs, startedMs: performance.now() });
+      });
     }
   });
 }
@@ -51,6 +55,20 @@ function write(socket: Socket, writes: Answer, at: number): void {
   if (socket.destroyed) return;
   if (at === writes.length - 1) socket.write(writes[at]!);
   else socket.write(writes[at]!, () => write(socket, writes, at + 1));
+}
+
+/** Writes by a schedule, as an engine does: whoever reads late finds what has piled up meanwhile. */
+function writePaced(
+  socket: Socket,
+  writes: Answer,
+  { at, ...schedule }: { at: number; paceMs: number; startedMs: number },
+): void {
+  if (socket.destroyed) return;
+  socket.write(writes[at]!);
+  const next = at + 1;
+  if (next === writes.length) return;
+  const waitMs = schedule.startedMs + next * schedule.paceMs - performance.now();
+  setTimeout(() => writePaced(socket, writes, { at: next, ...schedule }), Math.max(0, waitMs));
 }
 
 /** @returns the request and its end, or the number of bytes that must have arrived before parsing is tried again */

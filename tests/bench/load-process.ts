@@ -1,15 +1,15 @@
 /** The load generator's process: connections that send without pause, for a time or for a number of requests. */
+import { setTimeout as wait } from 'node:timers/promises';
 import { answerCalls, note } from './child.ts';
 import type { LoadOrder, LoadResult, Spread } from './load.ts';
 import { Connection, type Sample } from './load-connection.ts';
-import { requestBody, workloadNamed } from './workloads.ts';
+import { answerMs, requestBody } from './workloads.ts';
 
 answerCalls({ run });
 
 async function run(order: LoadOrder): Promise<LoadResult> {
-  const { port, path, headers, keys, connections, seconds, warmUpSeconds } = order;
+  const { port, path, headers, keys, workload, connections, seconds, warmUpSeconds } = order;
   const { requests = Number.POSITIVE_INFINITY } = order;
-  const workload = workloadNamed(order.workload);
   const body = requestBody(workload);
   const requestsByKey = keys.map((key) => requestBytes({ port, path, headers, key, body }));
   const open = await Promise.all(Array.from({ length: connections }, () => Connection.open(port, workload)));
@@ -20,7 +20,9 @@ async function run(order: LoadOrder): Promise<LoadResult> {
   const startedMs = performance.now() + warmUpSeconds * 1_000;
   const endMs = startedMs + seconds * 1_000;
   let answered = 0;
-  const ask = async (connection: Connection) => {
+  const ask = async (connection: Connection, i: number) => {
+    // Streams of an engine do not begin together: connections start spread over the time of one answer.
+    await wait((i / connections) * answerMs(workload));
     try {
       while (failure === null && sent < requests && performance.now() < endMs) {
         const isMeasured = performance.now() >= startedMs;

@@ -1,5 +1,6 @@
 /** The load generator in its own process: its orders and results. */
 import { startChild } from './child.ts';
+import type { Workload } from './workloads.ts';
 
 export interface LoadOrder {
   readonly port: number;
@@ -8,8 +9,7 @@ export interface LoadOrder {
   readonly headers: Readonly<Record<string, string>>;
   /** Bearer tokens, which are used in turn. */
   readonly keys: readonly string[];
-  /** The name of a workload (workloads.ts). */
-  readonly workload: string;
+  readonly workload: Workload;
   readonly connections: number;
   /** The time of load before the measurement. */
   readonly warmUpSeconds: number;

@@ -27,7 +27,7 @@ import { startup } from './startup.ts';
 import { startSystems } from './systems/start.ts';
 import { SYSTEM_NAMES, type SystemName } from './systems/system.ts';
 import { startUpstream } from './upstream.ts';
-import { WORKLOADS, workloadNamed } from './workloads.ts';
+import { WORKLOADS, type Workload, workloadNamed } from './workloads.ts';
 
 /** So many that the higher cost of a burst's first and last requests does not show. */
 const COUNTED_REQUESTS = 10_000;
@@ -36,26 +36,47 @@ const COUNTED_CONNECTIONS = 64;
 interface Options {
   readonly rounds: number;
   readonly seconds: number;
-  readonly connections: readonly number[];
-  readonly only?: readonly string[];
-  readonly systems: readonly SystemName[];
+  /** absent: those of each workload */
+  readonly connections?: readonly number[];
+  /** absent: all */
+  readonly workloads?: readonly Workload[];
+  /** absent: all */
+  readonly systems?: readonly SystemName[];
+  /** absent: all, or the comparison alone where workloads or systems are named */
+  readonly parts?: readonly Part[];
+  readonly pace?: number;
   /** true: every size; false: none; absent: the quick ones */
   readonly growth?: boolean;
   readonly profile?: boolean;
   readonly out: string;
 }
 
+const PARTS = ['comparison', 'startup', 'counts', 'growth'] as const;
+type Part = (typeof PARTS)[number];
+
+const HELP = `
+Without --parts everything is measured; with --systems or --workloads only the comparison.
+
+  npm run bench -- --systems bare,tollgate --workloads paced
+  npm run bench -- --systems bare,tollgate,portkey --workloads small,stream --connections 16 --rounds 5
+  npm run bench -- --parts counts`;
+
 const options = new Command('bench')
   .description('Tollgate beside a bare Worker, Portkey and the upstream itself')
   .option('--rounds <n>', 'rounds of every measurement', positive, 3)
   .option('--seconds <s>', 'of one measurement', positive, 2)
-  .option('--connections <list>', 'connections at once', (text) => text.split(',').map(positive), [1, 16, 64])
-  .option('--only <workloads>', WORKLOADS.map(({ name }) => name).join(', '), (text) => text.split(','))
-  .option('--systems <list>', SYSTEM_NAMES.join(', '), systemNames, [...SYSTEM_NAMES])
+  .option('--systems <list>', `of ${SYSTEM_NAMES.join(', ')}`, (text) => named(text, SYSTEM_NAMES))
+  .option('--workloads <list>', `of ${WORKLOADS.map(({ name }) => name).join(', ')}`, workloadsNamed)
+  .option('--parts <list>', `of ${PARTS.join(', ')}`, (text) => named(text, PARTS))
+  .option('--connections <list>', 'connections at once, instead of those of each workload', (text) =>
+    text.split(',').map(positive),
+  )
+  .option('--pace <ms>', 'between two events of a paced stream, instead of 20', positive)
   .option('--growth', 'every size, also those that take long')
   .option('--no-growth', 'no sizes')
-  .option('--profile', 'only a CPU profile of Tollgate, under the first workload named by --only')
+  .option('--profile', 'only a CPU profile of Tollgate, under the first workload named')
   .option('--out <folder>', 'for figures and plot', '.tollgate/bench')
+  .addHelpText('after', HELP)
   .parse()
   .opts<Options>();
 
@@ -73,18 +94,18 @@ async function bench(script: string): Promise<void> {
   const upstream = await startUpstream();
   const load = startLoad();
   try {
-    const rows = await comparison(script, { upstream, load });
-    const ofTollgate = options.systems.includes('tollgate');
-    const started = ofTollgate ? await startup(script, scratch) : null;
+    const rows = isWanted('comparison') ? await comparison(script, { upstream, load }) : [];
+    const started = isWanted('startup') ? await startup(script, scratch) : null;
     if (started) console.log(startupTable(started));
 
-    const counts = ofTollgate ? await count(script) : null;
+    const counts = isWanted('counts') ? await count(script) : null;
     const lines = counts ? bill(counts, cpuMsOf(rows)) : [];
     if (counts) console.log(countsTable(counts, lines));
 
-    const grown = ofTollgate && options.growth !== false ? await grow(script, { upstream, load }) : [];
+    const grown =
+      isWanted('growth') && options.growth !== false ? await grow(script, { upstream, load }) : [];
     const reached = goals({ rows, counts, bill: lines, startup: started });
-    console.log(goalsTable(reached));
+    if (PARTS.every(isWanted)) console.log(goalsTable(reached));
     const machine = { cpu: cpus()[0]?.model, cores: cpus().length, platform: process.platform };
     const all = { at: new Date().toISOString(), machine, options, rows, startup: started };
     const figures = { ...all, counts, bill: lines, growth: grown, goals: reached };
@@ -98,12 +119,16 @@ async function bench(script: string): Promise<void> {
 type Processes = Pick<Parameters<typeof growth>[0], 'upstream' | 'load'>;
 
 async function comparison(script: string, { upstream, load }: Processes): Promise<Row[]> {
-  const workloads = options.only ? options.only.map(workloadNamed) : WORKLOADS;
-  const { connections, rounds, seconds } = options;
-  const measurements = workloads.length * connections.length * rounds * options.systems.length;
-  say(`Starting ${options.systems.join(', ')}; ${measurements} measurements of ${seconds} s and more`);
+  const { connections = null, rounds, seconds, systems: names = SYSTEM_NAMES } = options;
+  const workloads = (options.workloads ?? WORKLOADS).map((each) =>
+    each.paceMs === null ? each : { ...each, paceMs: options.pace ?? each.paceMs },
+  );
+  const points = workloads.reduce((sum, each) => sum + (connections ?? each.connections).length, 0);
+  say(
+    `Starting ${names.join(', ')}; ${points * rounds * names.length} measurements of ${seconds} s and more`,
+  );
   const cacheDir = join(options.out, 'portkey');
-  const systems = await startSystems(options.systems, { dir: scratch, cacheDir, script, upstream });
+  const systems = await startSystems(names, { dir: scratch, cacheDir, script, upstream });
   try {
     const plan = { workloads, connections, rounds, seconds };
     return await compare(load, systems, plan, (rows) => console.log(comparisonTable(rows)));
@@ -127,8 +152,8 @@ async function grow(script: string, processes: Processes): Promise<GrowthLine[]>
 }
 
 async function profile(): Promise<void> {
-  const workload = workloadNamed(options.only?.[0] ?? 'small');
-  const { seconds, connections } = options;
+  const workload = options.workloads?.[0] ?? workloadNamed('small');
+  const { seconds, connections = workload.connections } = options;
   const file = join(options.out, `${workload.name}.cpuprofile`);
   await profileTollgate({ dir: scratch, file, workload, seconds, connections: connections.at(-1)! });
 }
@@ -158,9 +183,22 @@ function positive(text: string): number {
   return value;
 }
 
-function systemNames(text: string): SystemName[] {
+function isWanted(part: Part): boolean {
+  const { parts, systems, workloads } = options;
+  return parts ? parts.includes(part) : part === 'comparison' || !(systems || workloads);
+}
+
+/** @returns the names of a list, in the order of `known` */
+function named<Name extends string>(text: string, known: readonly Name[]): Name[] {
   const names = text.split(',');
-  const unknown = names.find((name) => !SYSTEM_NAMES.includes(name as SystemName));
+  const unknown = names.find((name) => !known.includes(name as Name));
   if (unknown) throw new InvalidArgumentError(`there is no ${unknown}`);
-  return SYSTEM_NAMES.filter((name) => names.includes(name));
+  return known.filter((name) => names.includes(name));
+}
+
+function workloadsNamed(text: string): Workload[] {
+  return named(
+    text,
+    WORKLOADS.map(({ name }) => name),
+  ).map(workloadNamed);
 }

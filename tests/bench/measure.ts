@@ -43,7 +43,7 @@ export async function measure(load: Load, system: System, order: Order, idleShar
   const startedMs = Date.now();
   const result = await load.run({
     ...{ port, path, headers, keys, connections, seconds, warmUpSeconds },
-    workload: workload.name,
+    workload,
     ...(requests === undefined ? {} : { requests }),
   });
   const answeredAtMs = Date.now();

@@ -5,19 +5,21 @@ import { NO_CONTENT, NOT_FOUND, nodeAnswers, openAiAnswers } from './answers.ts'
 import { answerCalls } from './child.ts';
 import { rawServer } from './http-server.ts';
 import { NodeAgents, type NodeIdentity } from './node-agents.ts';
-import { workloadIn } from './workloads.ts';
+import { answerMs, type Workload, workloadIn } from './workloads.ts';
 
 let agents: NodeAgents | null = null;
 let aborts = 0;
 
 const server = rawServer(({ path, head, body }, answer) => {
   switch (path) {
-    case '/v1/chat/completions':
-      return answer(openAiAnswers.get(workloadIn(body).name)!);
+    case '/v1/chat/completions': {
+      const { name, paceMs } = workloadIn(body);
+      return answer(openAiAnswers.get(name)!, paceMs);
+    }
     case GENERATE_PATH: {
       const workload = workloadIn(body);
-      answer(nodeAnswers.get(workload.name)!);
-      return agents?.answered(head, workload);
+      answer(nodeAnswers.get(workload.name)!, workload.paceMs);
+      return afterAnswer(workload, head, agents);
     }
     case ABORT_PATH:
       aborts += 1;
@@ -26,6 +28,12 @@ const server = rawServer(({ path, head, body }, answer) => {
       return answer(NOT_FOUND);
   }
 });
+
+/** Records the receipt of an answer when its last event has been written. */
+function afterAnswer(workload: Workload, head: string, nodes: NodeAgents | null): void {
+  if (workload.paceMs === null) nodes?.answered(head, workload);
+  else setTimeout(() => nodes?.answered(head, workload), answerMs(workload));
+}
 
 answerCalls({
   listen: (port: number) =>

@@ -1,4 +1,4 @@
-/** The workloads: four kinds of request, the same for every system. The prompt names the workload for the upstream. */
+/** The workloads: kinds of request, the same for every system. The prompt names workload and pace for the upstream. */
 
 export interface Workload {
   readonly name: string;
@@ -13,6 +13,10 @@ export interface Workload {
   readonly durationFactor: number;
   /** The prompt tokens that the upstream reports. */
   readonly promptTokens: number;
+  /** Milliseconds between two events, each a write of its own, as engines send; null: no delay, sixteen events a write */
+  readonly paceMs: number | null;
+  /** The numbers of connections at which it is measured unless the command line names others. */
+  readonly connections: readonly number[];
 }
 
 const SMALL = {
@@ -22,11 +26,13 @@ const SMALL = {
   promptBytes: 64,
   promptTokens: 20,
   durationFactor: 1,
+  paceMs: null,
+  connections: [1, 16],
 } as const;
 
 export const WORKLOADS: readonly Workload[] = [
   { name: 'small', title: 'small, unstreamed', ...SMALL },
-  { name: 'stream', title: '200-event stream', ...SMALL, stream: true, tokens: 200 },
+  { name: 'stream', title: '200-event stream', ...SMALL, stream: true, tokens: 200, connections: [16] },
   {
     ...SMALL,
     ...{
@@ -41,6 +47,13 @@ export const WORKLOADS: readonly Workload[] = [
   {
     ...SMALL,
     ...{ name: 'prompt', title: '100 KB prompt, unstreamed', promptBytes: 100 << 10, promptTokens: 25_000 },
+    connections: [16],
+  },
+  {
+    ...SMALL,
+    ...{ name: 'paced', title: '100-event stream, one event a write', stream: true, tokens: 100 },
+    // Engines of large models send 40 to 60 tokens a second to each reader.
+    ...{ paceMs: 20, connections: [16, 100, 1_000], durationFactor: 4 },
   },
 ];
 
@@ -60,17 +73,23 @@ export function workloadNamed(name: string): Workload {
 }
 
 /** The JSON body of `POST /v1/chat/completions`. */
-export function requestBody({ name, stream, tokens, promptBytes }: Workload): string {
+export function requestBody({ name, stream, tokens, promptBytes, paceMs }: Workload): string {
   const filler = 'Tell me of the animals of the steppe. '.repeat(Math.ceil(promptBytes / 38));
-  const content = `${filler.slice(0, promptBytes)} ${MARKER}${name};`;
+  const content = `${filler.slice(0, promptBytes)} ${MARKER}${name},${paceMs ?? 0};`;
   const messages = [{ role: 'user', content }];
   return JSON.stringify({ model: MODEL, messages, stream, max_tokens: tokens + 16 });
 }
 
-/** Finds the workload by the marker in a request's body, from the edge or from a client. */
+/** The time that the upstream takes for an answer. */
+export function answerMs({ tokens, paceMs }: Workload): number {
+  return tokens * (paceMs ?? 0);
+}
+
+/** Finds workload and pace by the marker in a request's body, from the edge or from a client. */
 export function workloadIn(body: Buffer): Workload {
   const at = body.indexOf(MARKER);
   const end = body.indexOf(';', at);
   if (at < 0 || end < 0) throw new Error('a request without a marker');
-  return workloadNamed(body.toString('latin1', at + MARKER.length, end));
+  const [name, pace] = body.toString('latin1', at + MARKER.length, end).split(',');
+  return { ...workloadNamed(name!), paceMs: Number(pace) || null };
 }
