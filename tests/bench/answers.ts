@@ -58,14 +58,14 @@ function deltas({ tokens, reasoning }: Workload): { content?: string; reasoning_
   return Array.from({ length: tokens }, () => (reasoning ? { reasoning_content: text } : { content: text }));
 }
 
-function json(status: number, body: object): Answer {
+export function json(status: number, body: object): Answer {
   const text = JSON.stringify(body);
   const headers = `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}`;
   return [Buffer.from(`HTTP/1.1 ${status} Bench\r\n${headers}\r\n\r\n${text}`)];
 }
 
 /** A chunked event stream, whose first write includes the head. */
-function events(all: readonly object[], { paceMs }: Workload): Answer {
+export function events(all: readonly object[], { paceMs }: Workload): Answer {
   const eventsPerWrite = paceMs === null ? EVENTS_PER_WRITE : 1;
   const texts = [...all.map((each) => JSON.stringify(each)), '[DONE]'].map((text) => `data: ${text}\n\n`);
   const writes: Buffer[] = [];

@@ -1,17 +1,16 @@
 /** The load generator's process: connections that send without pause, for a time or for a number of requests. */
 import { setTimeout as wait } from 'node:timers/promises';
 import { answerCalls, note } from './child.ts';
-import type { LoadOrder, LoadResult, Spread } from './load.ts';
+import { type LoadOrder, type LoadResult, type Spread, UNIQUE } from './load.ts';
 import { Connection, type Sample } from './load-connection.ts';
-import { answerMs, requestBody } from './workloads.ts';
+import { answerMs } from './workloads.ts';
 
 answerCalls({ run });
 
 async function run(order: LoadOrder): Promise<LoadResult> {
   const { port, path, headers, keys, workload, connections, seconds, warmUpSeconds } = order;
   const { requests = Number.POSITIVE_INFINITY } = order;
-  const body = requestBody(workload);
-  const requestsByKey = keys.map((key) => requestBytes({ port, path, headers, key, body }));
+  const requestsByKey = keys.map((key) => requestBytes({ port, path, headers, key, body: order.body }));
   const open = await Promise.all(Array.from({ length: connections }, () => Connection.open(port, workload)));
   const samples: Sample[] = [];
   let sent = 0;
@@ -26,7 +25,7 @@ async function run(order: LoadOrder): Promise<LoadResult> {
     try {
       while (failure === null && sent < requests && performance.now() < endMs) {
         const isMeasured = performance.now() >= startedMs;
-        const sample = await connection.ask(requestsByKey[sent++ % requestsByKey.length]!);
+        const sample = await connection.ask(unique(requestsByKey[sent++ % requestsByKey.length]!));
         answered += 1;
         if (isMeasured) samples.push(sample);
       }
@@ -61,6 +60,17 @@ function requestBytes(
   };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   return Buffer.from(`POST ${path} HTTP/1.1\r\n${lines.join('')}\r\n${body}`);
+}
+
+let uniques = Date.now();
+
+/** Fills the place for a text of its own, if the request has one. */
+function unique(request: Buffer): Buffer {
+  const at = request.indexOf(UNIQUE);
+  if (at < 0) return request;
+  const filled = Buffer.from(request);
+  filled.write(String(uniques++).padStart(UNIQUE.length, '0'), at, 'latin1');
+  return filled;
 }
 
 function spread(values: number[]): Spread {

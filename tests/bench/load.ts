@@ -2,13 +2,17 @@
 import { startChild } from './child.ts';
 import type { Workload } from './workloads.ts';
 
+/** A place in headers for a text that no other request has. */
+export const UNIQUE = '(unique in each)';
+
 export interface LoadOrder {
   readonly port: number;
   readonly path: string;
-  /** Headers besides authorization and those that HTTP requires. */
+  /** Headers besides authorization and those that HTTP requires. UNIQUE in them is another text in each request. */
   readonly headers: Readonly<Record<string, string>>;
   /** Bearer tokens, which are used in turn. */
   readonly keys: readonly string[];
+  readonly body: string;
   readonly workload: Workload;
   readonly connections: number;
   /** The time of load before the measurement. */

@@ -7,6 +7,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { bundle } from '../../gpu-pool/local/edge.ts';
+import { revisionIn } from './before.ts';
 import { compare, type Row } from './comparison.ts';
 import { type Counts, countRequests } from './counting.ts';
 import { goals } from './goals.ts';
@@ -45,6 +46,8 @@ interface Options {
   /** absent: all, or the comparison alone where workloads or systems are named */
   readonly parts?: readonly Part[];
   readonly pace?: number;
+  /** absent: no earlier revision is measured */
+  readonly before?: string;
   /** true: every size; false: none; absent: the quick ones */
   readonly growth?: boolean;
   readonly profile?: boolean;
@@ -74,6 +77,7 @@ const options = new Command('bench')
   .option('--pace <ms>', 'between two events of a paced stream, instead of 20', positive)
   .option('--growth', 'every size, also those that take long')
   .option('--no-growth', 'no sizes')
+  .option('--before <revision>', 'measures this revision’s edge and agent in the same run')
   .option('--profile', 'only a CPU profile of Tollgate, under the first workload named')
   .option('--out <folder>', 'for figures and plot', '.tollgate/bench')
   .addHelpText('after', HELP)
@@ -119,7 +123,9 @@ async function bench(script: string): Promise<void> {
 type Processes = Pick<Parameters<typeof growth>[0], 'upstream' | 'load'>;
 
 async function comparison(script: string, { upstream, load }: Processes): Promise<Row[]> {
-  const { connections = null, rounds, seconds, systems: names = SYSTEM_NAMES } = options;
+  const { connections = null, rounds, seconds } = options;
+  const before = options.before ? await revisionIn(join(scratch, 'before'), options.before) : null;
+  const names = (options.systems ?? SYSTEM_NAMES).filter((name) => before || !name.endsWith('-before'));
   const workloads = (options.workloads ?? WORKLOADS).map((each) =>
     each.paceMs === null ? each : { ...each, paceMs: options.pace ?? each.paceMs },
   );
@@ -128,7 +134,7 @@ async function comparison(script: string, { upstream, load }: Processes): Promis
     `Starting ${names.join(', ')}; ${points * rounds * names.length} measurements of ${seconds} s and more`,
   );
   const cacheDir = join(options.out, 'portkey');
-  const systems = await startSystems(names, { dir: scratch, cacheDir, script, upstream });
+  const systems = await startSystems(names, { dir: scratch, cacheDir, script, upstream, before });
   try {
     const plan = { workloads, connections, rounds, seconds };
     return await compare(load, systems, plan, (rows) => console.log(comparisonTable(rows)));

@@ -6,7 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Load, LoadResult } from './load.ts';
 import { cpuMs, forgetPeak, peakBytes } from './proc.ts';
 import type { System } from './systems/system.ts';
-import type { Workload } from './workloads.ts';
+import { requestBody, type Workload } from './workloads.ts';
 
 export interface Figures extends LoadResult {
   /** null: not known on this platform; so is `peakBytes` */
@@ -37,13 +37,13 @@ const IDLE_SHARE = 0.06;
  */
 export async function measure(load: Load, system: System, order: Order, idleShare = 0): Promise<Figures> {
   const { workload, connections, seconds, warmUpSeconds = 0, requests } = order;
-  const { port, path, headers, keys, pids } = system;
+  const { port, path, headers, keys, pids, body = requestBody } = system;
   forgetPeak(pids);
   const beforeMs = cpuMs(pids);
   const startedMs = Date.now();
   const result = await load.run({
     ...{ port, path, headers, keys, connections, seconds, warmUpSeconds },
-    workload,
+    ...{ workload, body: body(workload) },
     ...(requests === undefined ? {} : { requests }),
   });
   const answeredAtMs = Date.now();

@@ -4,6 +4,7 @@
  */
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
+import { RECOMMENDED_RELEASE } from '../../gpu-pool/emulator/release.ts';
 import {
   CLAIMS_HEADER,
   EDGE,
@@ -28,7 +29,7 @@ export interface NodeIdentity {
   readonly privateKey: string;
 }
 
-export const ENGINE = { version: '0.5.20', weightVersion: 'default' } as const;
+export const ENGINE = { version: RECOMMENDED_RELEASE, weightVersion: 'default' } as const;
 
 const IDLE = {
   running_requests: 0,
@@ -60,6 +61,11 @@ export class NodeAgents {
     for (const [i, agent] of agents.entries()) {
       void agent.run((i / agents.length) * HEARTBEAT_INTERVAL_MS);
     }
+  }
+
+  /** Whether a request is for one of these nodes. @param head its head */
+  has(head: string): boolean {
+    return this.#agents.has(claimsOf(head).aud);
   }
 
   /** Records a receipt. @param head the head of a request that was answered in full just now */

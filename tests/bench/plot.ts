@@ -8,6 +8,10 @@ const COLOURS: Record<SystemName, string> = {
   bare: '#5f8dd3',
   reading: '#9fb9e0',
   tollgate: '#1b7f4b',
+  'tollgate-before': '#86b89d',
+  agent: '#7fb89a',
+  'agent-before': '#bcdccb',
+  'tollgate+agent': '#0f5132',
   portkey: '#d08a2e',
 };
 const BAR = { height: 14, gap: 3, left: 110, width: 520 } as const;

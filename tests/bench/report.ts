@@ -21,7 +21,7 @@ const HEADS = [
   'CPU µs/event',
   'peak MB',
 ];
-const WIDTHS = [12, 11, 15, 9, 9, 10, 11, 11, 13, 9];
+const WIDTHS = [16, 11, 15, 9, 9, 10, 11, 11, 13, 9];
 
 /** The table of one workload at one number of connections. */
 export function comparisonTable(rows: readonly Row[]): string {

@@ -32,12 +32,12 @@ const UNLIMITED = 1_000_000_000;
 export async function seed(
   persistTo: string,
   world: World,
-  { upstreamPort, pepper }: { upstreamPort: number; pepper: string },
+  { nodePort, pepper }: { nodePort: number; pepper: string },
 ): Promise<Seeded> {
   const db = new DatabaseSync(databaseFile(persistTo));
   try {
     db.exec('PRAGMA foreign_keys = ON; BEGIN');
-    const nodes = seedNodes(db, world.nodes, `http://127.0.0.1:${upstreamPort}`);
+    const nodes = seedNodes(db, world.nodes, `http://127.0.0.1:${nodePort}`);
     const { keys, accountIds } = await seedKeys(db, world.keys, pepper);
     if (world.usageEvents > 0) db.prepare(USAGE_EVENTS).run(world.usageEvents, Date.now() - 90 * DAY_MS);
     db.exec('COMMIT');

@@ -1,13 +1,15 @@
-/** The upstream's process: it answers at once, as OpenAI's API or as the agents of Tollgate's nodes. */
-import type { AddressInfo } from 'node:net';
+/** The upstream's process: it answers at once, as OpenAI's API, as the agents of Tollgate's nodes or as their engines. */
+import type { AddressInfo, Server } from 'node:net';
 import { ABORT_PATH, GENERATE_PATH } from '../../gpu-pool/protocol/schemas.ts';
 import { NO_CONTENT, NOT_FOUND, nodeAnswers, openAiAnswers } from './answers.ts';
 import { answerCalls } from './child.ts';
+import { engineAnswer } from './engine-answers.ts';
 import { rawServer } from './http-server.ts';
 import { NodeAgents, type NodeIdentity } from './node-agents.ts';
 import { answerMs, type Workload, workloadIn } from './workloads.ts';
 
-let agents: NodeAgents | null = null;
+/** The nodes of every edge that was begun; those that have ended keep their place. */
+const fleets: NodeAgents[] = [];
 let aborts = 0;
 
 const server = rawServer(({ path, head, body }, answer) => {
@@ -19,7 +21,7 @@ const server = rawServer(({ path, head, body }, answer) => {
     case GENERATE_PATH: {
       const workload = workloadIn(body);
       answer(nodeAnswers.get(workload.name)!, workload.paceMs);
-      return afterAnswer(workload, head, agents);
+      return afterAnswer(workload, head);
     }
     case ABORT_PATH:
       aborts += 1;
@@ -30,25 +32,33 @@ const server = rawServer(({ path, head, body }, answer) => {
 });
 
 /** Records the receipt of an answer when its last event has been written. */
-function afterAnswer(workload: Workload, head: string, nodes: NodeAgents | null): void {
-  if (workload.paceMs === null) nodes?.answered(head, workload);
-  else setTimeout(() => nodes?.answered(head, workload), answerMs(workload));
+function afterAnswer(workload: Workload, head: string): void {
+  const record = () => fleets.find((each) => each.has(head))!.answered(head, workload);
+  if (workload.paceMs === null) record();
+  else setTimeout(record, answerMs(workload));
+}
+
+/** The engine behind real agents. */
+const engine = rawServer(({ path, body }, answer) => {
+  const { writes, paceMs } = engineAnswer(path, () => workloadIn(body));
+  answer(writes, paceMs);
+});
+
+function listening(on: Server): Promise<number> {
+  return new Promise((resolve, reject) => {
+    on.once('error', reject);
+    on.listen(0, '127.0.0.1', () => resolve((on.address() as AddressInfo).port));
+  });
 }
 
 answerCalls({
-  listen: (port: number) =>
-    new Promise<number>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
-    }),
+  listen: async () => ({ port: await listening(server), enginePort: await listening(engine) }),
   beginNodes: async ({ edgeUrl, nodes }: { edgeUrl: string; nodes: NodeIdentity[] }) => {
-    agents?.end();
-    agents = new NodeAgents(edgeUrl, nodes);
+    const agents = new NodeAgents(edgeUrl, nodes);
+    fleets.push(agents);
     await agents.begin();
+    return fleets.indexOf(agents);
   },
-  endNodes: () => {
-    agents?.end();
-    agents = null;
-  },
-  status: () => ({ aborts, ...(agents?.status() ?? { pending: 0, failures: 0 }) }),
+  endNodes: (fleet: number) => fleets[fleet]!.end(),
+  status: (fleet: number) => ({ aborts, ...fleets[fleet]!.status() }),
 });

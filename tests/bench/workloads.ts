@@ -73,11 +73,21 @@ export function workloadNamed(name: string): Workload {
 }
 
 /** The JSON body of `POST /v1/chat/completions`. */
-export function requestBody({ name, stream, tokens, promptBytes, paceMs }: Workload): string {
+export function requestBody(workload: Workload): string {
+  const { stream } = workload;
+  const messages = messagesOf(workload);
+  return JSON.stringify({ model: MODEL, messages, stream, max_tokens: tokensMax(workload) });
+}
+
+export function messagesOf({ name, promptBytes, paceMs }: Workload): { role: 'user'; content: string }[] {
   const filler = 'Tell me of the animals of the steppe. '.repeat(Math.ceil(promptBytes / 38));
   const content = `${filler.slice(0, promptBytes)} ${MARKER}${name},${paceMs ?? 0};`;
-  const messages = [{ role: 'user', content }];
-  return JSON.stringify({ model: MODEL, messages, stream, max_tokens: tokens + 16 });
+  return [{ role: 'user', content }];
+}
+
+/** A request allows a few tokens more than its answer has, as clients do. */
+export function tokensMax({ tokens }: Workload): number {
+  return tokens + 16;
 }
 
 /** The time that the upstream takes for an answer. */

@@ -1,10 +1,10 @@
 /** Portkey's gateway, the fastest of the common ones by its own account. It only routes: it meters and bills nothing. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { run } from '../../../gpu-pool/local/process.ts';
+import { freePort } from '../port.ts';
 import type { Upstream } from '../upstream.ts';
 import { FORWARDS_ONLY, type System } from './system.ts';
 
@@ -55,15 +55,4 @@ async function ready(child: ChildProcess, port: number): Promise<void> {
   }
   child.kill('SIGKILL');
   throw new Error(`${PORTKEY} does not answer on port ${port}`);
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -1,11 +1,14 @@
 /** Starts the systems that are to be compared, each in a process of its own. */
 import { join } from 'node:path';
 import { modulesOf } from '../../../gpu-pool/local/modules.ts';
+import type { Before } from '../before.ts';
 import type { Upstream } from '../upstream.ts';
+import { startAgentAlone } from './agent.ts';
 import { startBare, startReading } from './bare.ts';
 import { startPortkey } from './portkey.ts';
 import type { System, SystemName } from './system.ts';
 import { SMALL_WORLD, startTollgate } from './tollgate.ts';
+import { startTollgateWithAgent } from './tollgate-agent.ts';
 import { upstreamItself } from './upstream.ts';
 
 interface StartOptions {
@@ -16,6 +19,8 @@ interface StartOptions {
   /** The path of the production bundle. */
   readonly script: string;
   readonly upstream: Upstream;
+  /** null: no earlier revision is measured */
+  readonly before: Before | null;
 }
 
 const START: Record<SystemName, (options: StartOptions) => System | Promise<System>> = {
@@ -24,6 +29,17 @@ const START: Record<SystemName, (options: StartOptions) => System | Promise<Syst
   reading: ({ dir, upstream }) => startReading(dir, upstream),
   tollgate: ({ dir, script, upstream }) =>
     startTollgate({ dir: join(dir, 'tollgate'), modules: modulesOf(script), world: SMALL_WORLD, upstream }),
+  agent: ({ dir, upstream }) => startAgentAlone({ name: 'agent', dir, upstream }),
+  'tollgate-before': async ({ dir, before, upstream }) => {
+    const { bundle, migrate } = before!;
+    const modules = modulesOf(await bundle());
+    const own = { name: 'tollgate-before', dir: join(dir, 'tollgate-before'), migrate } as const;
+    return startTollgate({ ...own, modules, world: SMALL_WORLD, upstream });
+  },
+  'agent-before': ({ dir, before, upstream }) =>
+    startAgentAlone({ name: 'agent-before', dir, upstream, start: before!.startAgent }),
+  'tollgate+agent': ({ dir, script, upstream }) =>
+    startTollgateWithAgent(join(dir, 'tollgate-agent'), modulesOf(script), upstream),
   portkey: ({ cacheDir, upstream }) => startPortkey(cacheDir, upstream),
 };
 

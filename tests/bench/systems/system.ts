@@ -1,8 +1,11 @@
 /** A system under test: it answers OpenAI's `/v1/chat/completions`. */
 import type { LoadOrder } from '../load.ts';
+import type { Workload } from '../workloads.ts';
 
 export interface System extends Pick<LoadOrder, 'port' | 'path' | 'headers' | 'keys'> {
   readonly name: SystemName;
+  /** The body of a request; absent: that of a chat completion */
+  readonly body?: (workload: Workload) => string;
   /** The processes whose CPU time and memory count as the system's. */
   readonly pids: readonly number[];
   /** Counts the pending work after this many answered requests; null: nothing is done after an answer */
@@ -12,7 +15,17 @@ export interface System extends Pick<LoadOrder, 'port' | 'path' | 'headers' | 'k
   stop(): Promise<void>;
 }
 
-export const SYSTEM_NAMES = ['upstream', 'bare', 'reading', 'tollgate', 'portkey'] as const;
+export const SYSTEM_NAMES = [
+  'upstream',
+  'bare',
+  'reading',
+  'tollgate',
+  'tollgate-before',
+  'agent',
+  'agent-before',
+  'tollgate+agent',
+  'portkey',
+] as const;
 export type SystemName = (typeof SYSTEM_NAMES)[number];
 
 export const CHAT_PATH = '/v1/chat/completions';

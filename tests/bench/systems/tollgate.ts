@@ -3,7 +3,8 @@
  * credit and limits are so high that no request is refused.
  */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { freshState } from '../fresh-state.ts';
+import { freshState, type Migrate } from '../fresh-state.ts';
+import type { NodeIdentity } from '../node-agents.ts';
 import { seed, type World } from '../seed.ts';
 import type { Upstream } from '../upstream.ts';
 import { startWorkerd, type Workerd } from '../workerd.ts';
@@ -22,6 +23,24 @@ export interface TollgateOptions {
   readonly world: World;
   readonly upstream: Upstream;
   readonly inspected?: boolean;
+  readonly name?: 'tollgate' | 'tollgate-before' | 'tollgate+agent';
+  /** The migrations of another revision; absent: this one's */
+  readonly migrate?: Migrate;
+  /** Its nodes; absent: the upstream itself acts as all of them */
+  readonly nodes?: Nodes;
+}
+
+/** Nodes behind one port. */
+export interface Nodes {
+  readonly port: number;
+  /** Their processes, which count as the system's. */
+  readonly pids: readonly number[];
+  begin(edgeUrl: string, nodes: readonly NodeIdentity[]): Promise<void>;
+  end(): Promise<void>;
+  /** Counts what they have not reported to the edge. */
+  pending(): Promise<number>;
+  /** @throws Error when a heartbeat failed or an answer was stopped */
+  verify(): Promise<void>;
 }
 
 export interface Tollgate extends System {
@@ -29,45 +48,64 @@ export interface Tollgate extends System {
 }
 
 export async function startTollgate(options: TollgateOptions): Promise<Tollgate> {
-  const { dir, modules, world, upstream, inspected = false } = options;
+  const { dir, modules, world, upstream, inspected = false, nodes = nodesOf(upstream) } = options;
   const settings = secrets();
-  const persistTo = await freshState(dir);
-  const seedOptions = { upstreamPort: upstream.port, pepper: settings.KEY_PEPPER };
-  const { nodes, keys, accountIds } = await seed(persistTo, world, seedOptions);
+  const persistTo = await freshState(dir, options.migrate);
+  const seedOptions = { nodePort: nodes.port, pepper: settings.KEY_PEPPER };
+  const { nodes: identities, keys, accountIds } = await seed(persistTo, world, seedOptions);
   const worker = await startWorkerd({ modules, settings, persistTo, inspected });
   try {
     await worker.grant(accountIds, CREDIT_NANO_USD);
-    await upstream.beginNodes(`http://127.0.0.1:${worker.port}`, nodes);
+    await nodes.begin(`http://127.0.0.1:${worker.port}`, identities);
   } catch (error) {
+    await nodes.end();
     await worker.stop();
     throw error;
   }
   let ended = world.usageEvents;
   return {
-    name: 'tollgate',
+    name: options.name ?? 'tollgate',
     worker,
     port: worker.port,
-    pids: worker.pids,
+    pids: [...worker.pids, ...nodes.pids],
     path: CHAT_PATH,
     headers: {},
     keys,
-    pending: (requests) => pendingOf(upstream, worker, ended + requests),
+    pending: (requests) => pendingOf(nodes, worker, ended + requests),
     verify: async (requests) => {
       ended += requests;
-      const { failures, aborts } = await upstream.status();
-      if (failures + aborts > 0)
-        throw new Error(`${failures} heartbeats failed, ${aborts} answers were stopped`);
+      await nodes.verify();
     },
     stop: async () => {
-      await upstream.endNodes();
+      await nodes.end();
       await worker.stop();
     },
   };
 }
 
+function nodesOf(upstream: Upstream): Nodes {
+  let fleet: number | null = null;
+  return {
+    port: upstream.port,
+    pids: [],
+    begin: async (edgeUrl, nodes) => {
+      fleet = await upstream.beginNodes(edgeUrl, nodes);
+    },
+    end: async () => {
+      if (fleet !== null) await upstream.endNodes(fleet);
+    },
+    pending: async () => (await upstream.status(fleet!)).pending,
+    verify: async () => {
+      const { failures, aborts } = await upstream.status(fleet!);
+      if (failures + aborts > 0)
+        throw new Error(`${failures} heartbeats failed, ${aborts} answers were stopped`);
+    },
+  };
+}
+
 /** Counts receipts that are not acknowledged, or else requests that are not billed in D1. */
-async function pendingOf(upstream: Upstream, worker: Workerd, ended: number): Promise<number> {
-  const { pending } = await upstream.status();
+async function pendingOf(nodes: Nodes, worker: Workerd, ended: number): Promise<number> {
+  const pending = await nodes.pending();
   if (pending > 0) return pending;
   const { posted } = await worker.query<{ posted: number }>(
     "SELECT count(*) AS posted FROM usage_event WHERE state = 'posted' AND charge_nano_usd > 0",
