@@ -2,6 +2,7 @@
  * One simulated world: its clock, its random numbers, its database and Durable Objects, and the messages between them.
  * Isolates and Durable Objects see it as `Surroundings`.
  */
+import { checkBatch, checkMessage } from '../queue-limits.ts';
 import type { Machine } from './bundle/machine.ts';
 import type { Context } from './context.ts';
 import { DurableHost } from './durable.ts';
@@ -92,8 +93,14 @@ export class Universe implements Surroundings, Network {
       WALLET: this.#namespace('Wallet', life),
       POOL: this.#namespace('Pool', life),
       TASKS: {
-        send: async () => this.trace.count('task'),
-        sendBatch: async (batch: Iterable<unknown>) => this.trace.count('task', [...batch].length),
+        send: async (body: unknown) => {
+          checkMessage(body);
+          this.trace.count('task');
+        },
+        sendBatch: async (batch: Iterable<{ body: unknown }>) => {
+          checkBatch(batch);
+          this.trace.count('task', [...batch].length);
+        },
       },
     };
   }

@@ -6,6 +6,7 @@ import { listEndpoints } from '../db/webhook-endpoints.ts';
 import { isAlwaysMailed, type Notification, rolesToldOf } from '../domain/notice.ts';
 import { DONE, type TaskResult } from '../domain/task-result.ts';
 import type { Env } from '../env.ts';
+import { sendAll } from '../lib/send-all.ts';
 
 /** Safe to repeat: a delivery is opened once, and its task checks for itself whether anything is left to do. */
 export async function notify(
@@ -19,8 +20,10 @@ export async function notify(
   if (notification === null) throw new Error('the notice does not exist');
   const targets = await targetsOf(env, notification);
   const deliveryIds = await openDeliveries(db, { notification, targets, nowMs });
-  const tasks = deliveryIds.map((deliveryId) => ({ body: { kind: 'deliver', deliveryId } as const }));
-  if (tasks.length > 0) await env.TASKS.sendBatch(tasks);
+  await sendAll(
+    env.TASKS,
+    deliveryIds.map((deliveryId) => ({ kind: 'deliver', deliveryId })),
+  );
   return DONE;
 }
 

@@ -12,6 +12,7 @@ import type { Task } from '../domain/task.ts';
 import type { RequestRecord } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import { describeError } from '../lib/describe-error.ts';
+import { sendAll } from '../lib/send-all.ts';
 import type { OutboxStore } from './outbox-store.ts';
 import {
   grantedOf,
@@ -58,7 +59,10 @@ export async function emptyOutbox(
     const forQueue = items.filter(({ item }) => taskOf(item) !== null);
     outboxStore.dequeue(items.filter((each) => !forQueue.includes(each)).map(({ seq }) => seq));
     if (forQueue.length === 0) continue;
-    await env.TASKS.sendBatch(forQueue.map(({ item }) => ({ body: taskOf(item)! })));
+    await sendAll(
+      env.TASKS,
+      forQueue.map(({ item }) => taskOf(item)!),
+    );
     outboxStore.dequeue(forQueue.map(({ seq }) => seq));
   }
 }

@@ -10,7 +10,16 @@ import { raiseNotice } from '../../../worker/notifications/raise.ts';
 import { ATTEMPTS_MAX, nextDelayMs } from '../../../worker/notifications/retry-schedule.ts';
 import { FAILED_QUEUE } from '../../../worker/queue.ts';
 import { bindings } from '../portal/browser.ts';
-import { db, LOW_BALANCE, letTimePass, logOf, newAccount, TaskHarness, WITHOUT_MAIL } from './fixtures.ts';
+import {
+  addMember,
+  db,
+  LOW_BALANCE,
+  letTimePass,
+  logOf,
+  newAccount,
+  TaskHarness,
+  WITHOUT_MAIL,
+} from './fixtures.ts';
 import { received, respond } from './receiver.ts';
 
 const raise = (harness: TaskHarness, accountId: string, cause = 'test') =>
@@ -48,6 +57,15 @@ it('notifies owners, billing members and every live endpoint once each, and nobo
   expect(harness.emails.map(({ to }) => to).sort()).toEqual([billing, owner].sort());
   expect(received.map(({ url }) => url).sort()).toEqual([first.url, second.url].sort());
   expect((await logOf(accountId)).map(({ state }) => state)).toEqual(Array(4).fill('delivered'));
+});
+
+it('notifies more people than a queue takes messages at once', async () => {
+  const harness = new TaskHarness();
+  const accountId = await newAccount();
+  for (let i = 0; i < 130; i++) await addMember(accountId, 'billing', `${crypto.randomUUID()}@x.example`);
+  await raise(harness, accountId);
+  expect(await harness.consume(harness.tasks.splice(0))).toEqual(['ack']);
+  expect(harness.tasks.map(({ kind }) => kind)).toEqual(Array(131).fill('deliver'));
 });
 
 it('creates one notice per cause and account', async () => {

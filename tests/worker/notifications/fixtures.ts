@@ -12,6 +12,7 @@ import type { Task } from '../../../worker/domain/task.ts';
 import type { Env } from '../../../worker/env.ts';
 import { addEndpoint } from '../../../worker/notifications/webhook/endpoints.ts';
 import { queue } from '../../../worker/queue.ts';
+import { checkBatch, checkMessage } from '../../queue-limits.ts';
 
 export const db = database(bindings as unknown as Env);
 
@@ -36,9 +37,14 @@ export class TaskHarness {
   readonly env: Env;
 
   constructor(over: Record<string, unknown> = {}) {
-    const send = async (task: Task) => void this.tasks.push(task);
-    const sendBatch = async (messages: { body: Task }[]) =>
-      void this.tasks.push(...messages.map(({ body }) => body));
+    const send = async (task: Task) => {
+      checkMessage(task);
+      this.tasks.push(task);
+    };
+    const sendBatch = async (messages: { body: Task }[]) => {
+      checkBatch(messages);
+      this.tasks.push(...messages.map(({ body }) => body));
+    };
     const sendEmail = async (email: SentEmail) => {
       if (this.emailFault) throw this.emailFault;
       this.emails.push(email);
@@ -108,14 +114,17 @@ export async function newAccount(people: Partial<Record<'owner' | 'billing' | 'd
   await insertAccount(db, { accountId, ownerId: owner, name: 'Test', nowMs: Date.now() });
   for (const role of ['billing', 'developer'] as const) {
     const email = people[role];
-    if (email === undefined) continue;
-    await run('INSERT INTO member (account_id, person_id, role) VALUES (?, ?, ?)', [
-      accountId,
-      await newPerson(email),
-      role,
-    ]);
+    if (email !== undefined) await addMember(accountId, role, email);
   }
   return accountId;
+}
+
+export async function addMember(accountId: string, role: 'billing' | 'developer', email: string) {
+  await run('INSERT INTO member (account_id, person_id, role) VALUES (?, ?, ?)', [
+    accountId,
+    await newPerson(email),
+    role,
+  ]);
 }
 
 async function newPerson(email: string): Promise<string> {
