@@ -118,3 +118,41 @@ it('keeps every request when the primary key changes, and counts those that are 
     { type: 'trigger', sql: expect.stringContaining('usage_event_keeps_all_rows') },
   ]);
 });
+
+it('lowers batch prices that are above half of the lowest price of the day, and no other', () => {
+  const { db, migrate } = before('batch-half-price');
+  const add = (id: string, [hit, miss, output]: number[], change: Record<string, string | number> = {}) => {
+    const [model_id, kind] = id.split('/');
+    const price = { cache_hit_nano_usd: hit!, cache_miss_nano_usd: miss!, output_nano_usd: output! };
+    const tariff = kind === 'batch' ? 'batch' : 'standard';
+    const row = { id, model_id: model_id!, tariff, from_ms: 1, ...price, source: 'test', ...change };
+    const columns = Object.keys(row);
+    db.prepare(`INSERT INTO price (${columns}) VALUES (${columns.map(() => '?')})`).run(
+      ...Object.values(row),
+    );
+  };
+  for (const id of ['right', 'odd', 'lowered', 'later'])
+    db.exec(`INSERT INTO model (id, name, aliases, model_paths, revision, license, reasoning, context_tokens,
+      output_tokens_max, output_tokens_default) VALUES ('${id}', '${id}', '[]', '[]', 'r', 'MIT', 0, 1, 1, 1)`);
+  add('right/standard/1', [10, 20, 40]);
+  add('right/batch/1', [5, 10, 20]);
+  add('odd/standard/1', [11, 21, 41]);
+  add('odd/batch/1', [1, 11, 21], { to_ms: 4_102_444_800_000 });
+  add('lowered/standard/1', [1, 1, 2]);
+  add('lowered/standard/2', [10, 20, 40], { from_ms: 2 });
+  add('lowered/batch/1', [9, 9, 9], { from_ms: 1 });
+  add('lowered/batch/2', [5, 10, 20], { from_ms: 2 });
+  add('later/standard/1', [10, 20, 40]);
+  add('later/batch/1', [5, 10, 21], { from_ms: 4_102_444_800_000 });
+  migrate();
+  const rows = db
+    .prepare(`SELECT id, cache_hit_nano_usd AS hit, cache_miss_nano_usd AS miss, output_nano_usd AS output,
+    to_ms FROM price WHERE source = 'Half of the lowest price of the day' ORDER BY id`)
+    .all();
+  expect(rows).toEqual([
+    { id: 'deepseek-r1-0528/batch/2', hit: 17, miss: 67, output: 275, to_ms: null },
+    { id: 'odd/batch/2', hit: 1, miss: 10, output: 20, to_ms: 4_102_444_800_000 },
+  ]);
+  const ended = db.prepare("SELECT id FROM price WHERE tariff = 'batch' AND to_ms = from_ms").all();
+  expect(ended).toEqual([{ id: 'later/batch/1' }]);
+});

@@ -1,9 +1,10 @@
-/** /v1/batches in OpenAI's form: thousands of requests in one file, answered within a day at half the price. */
+/** /v1/batches in OpenAI's form: thousands of requests in one file, answered within a day at the batch tariff. */
 import * as z from 'zod';
 import { BATCH_ENDPOINTS } from '../batches/endpoints.ts';
 import { addBatch, type BatchRow, type BatchState, findBatch, listBatches } from '../db/batches.ts';
 import { database } from '../db/client.ts';
 import { findFile } from '../db/files.ts';
+import { BATCH_WINDOW_MS } from '../domain/half-price.ts';
 import { isId, newId } from '../domain/ids.ts';
 import { MAXIMA } from '../domain/maxima.ts';
 import { nanoUsd } from '../domain/money.ts';
@@ -17,7 +18,6 @@ import { PageQuery, pageOf } from './page-query.ts';
 import { respondWithError } from './respond-with-error.ts';
 
 const UNFINISHED_MAX = MAXIMA.unfinished_batches.count;
-const WINDOW_MS = 24 * 3_600_000;
 /** A batch still `validating` after this long was lost between writing its row and starting its object. */
 const RESTART_AFTER_MS = 10_000;
 
@@ -61,7 +61,7 @@ export async function createBatch(c: ApiContext): Promise<Response> {
     metadata,
     state: 'validating',
     createdAtMs: nowMs,
-    expiresAtMs: nowMs + WINDOW_MS,
+    expiresAtMs: nowMs + BATCH_WINDOW_MS,
   });
   if (row === null) return respondWithError(c, { reason: 'too_many_batches', limit: UNFINISHED_MAX });
   await start(c.env, row, input.parts);

@@ -5,6 +5,7 @@
 import { database } from '../db/client.ts';
 import { deleteModel, insertModel, listModelRows, type ModelRow, updateModel } from '../db/models.ts';
 import type { NewPrice } from '../db/prices.ts';
+import { halfPriceConflicts, isCacheDearer } from '../domain/half-price.ts';
 import {
   type DefinitionFault,
   definitionFault,
@@ -32,7 +33,9 @@ export type ModelFault =
   | 'model_weights_fixed'
   | 'model_in_use'
   /** Another operator changed it at the same time. */
-  | 'model_changed';
+  | 'model_changed'
+  | 'price_cache_dearer'
+  | 'price_batch_above_half';
 
 interface ModelCommand {
   readonly actor: string;
@@ -62,18 +65,30 @@ export async function addModel(
   const taken = takenName(definition, models);
   if (taken !== null) return taken;
   if (models.length >= MODELS_MAX) return 'too_many_models';
+  const wrongPrice = firstPriceFault(prices, nowMs);
+  if (wrongPrice !== null) return wrongPrice;
   const { repository, commit } = definition.profile;
   const detail = { name: definition.name, repository, commit, revision: definition.revision };
   const entry = { atMs: nowMs, actor, action: 'model.added', subject: definition.id, detail };
   if (!(await insertModel(db, definition, entry))) return 'model_changed';
   for (const price of prices) {
-    const row = { ...price, modelId: definition.id, fromMs: nowMs + PRICE_NOTICE_MS };
-    const daily = { dailyFromMinute: null, dailyToMinute: null };
-    const added = await addPrice(env, { ...row, ...daily }, { actor, nowMs, confirm: '', preview: false });
+    const row = { ...inForceSoon(price, nowMs), modelId: definition.id };
+    const added = await addPrice(env, row, { actor, nowMs, confirm: '', preview: false });
     // A new model has no price that another could clash with, but one that somebody else has added meanwhile.
     if (!added.ok) return 'model_changed';
   }
   return null;
+}
+
+function inForceSoon(price: FirstPrice, nowMs: number) {
+  return { ...price, fromMs: nowMs + PRICE_NOTICE_MS, dailyFromMinute: null, dailyToMinute: null };
+}
+
+/** What is wrong with the prices among themselves: found before the model is added, which would be there without them. */
+function firstPriceFault(prices: readonly FirstPrice[], nowMs: number): ModelFault | null {
+  if (prices.some(isCacheDearer)) return 'price_cache_dearer';
+  const rows = prices.map((price) => ({ ...inForceSoon(price, nowMs), id: price.tariff, toMs: null }));
+  return halfPriceConflicts(rows, nowMs).length > 0 ? 'price_batch_above_half' : null;
 }
 
 /**

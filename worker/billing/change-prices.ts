@@ -10,8 +10,10 @@ import {
   listPrices,
   type NewPrice,
   type PriceRow,
+  priceStateOf,
   setPriceEnd,
 } from '../db/prices.ts';
+import { type HalfPriceConflict, isCacheDearer, newConflicts } from '../domain/half-price.ts';
 import {
   needsConfirmation,
   PRICE_NOTICE_MS,
@@ -29,12 +31,16 @@ export type PriceFault =
   | 'price_same_instant'
   | 'price_end_before_start'
   | 'price_ended'
-  | 'price_unconfirmed';
+  | 'price_unconfirmed'
+  /** A token from the cache would cost more than another. */
+  | 'price_cache_dearer'
+  /** A batch line could cost more than half of the same request: `conflicts` names the prices. */
+  | 'price_batch_above_half';
 
 export type PriceChange =
   | { ok: true; priceId: string; effects: SlotPriceChange[] }
   /** `effects` is filled when the change was computed: it is what the operator has to confirm. */
-  | { ok: false; reason: PriceFault; effects: SlotPriceChange[] };
+  | { ok: false; reason: PriceFault; effects: SlotPriceChange[]; conflicts: HalfPriceConflict[] };
 
 interface PriceCommand {
   readonly actor: string;
@@ -52,12 +58,15 @@ export async function addPrice(env: Env, row: NewPrice, command: PriceCommand): 
   if (row.tariff === 'batch' && row.dailyFromMinute !== null) return refuse('price_window_batch');
   if (row.dailyFromMinute !== null && row.dailyFromMinute === row.dailyToMinute)
     return refuse('price_window_empty');
+  if (isCacheDearer(row)) return refuse('price_cache_dearer');
   if (!(await modelExists(db, row.modelId))) return refuse('model_not_found');
 
   const prices = (await listPrices(db)).filter(({ modelId }) => modelId === row.modelId);
   if (prices.some((each) => isRival(each, row))) return refuse('price_same_instant');
-  const draft: PriceRow = { ...row, id: '', toMs: null };
-  const effects = priceEffects(prices, [...prices, draft], { tariff: row.tariff, atMs: row.fromMs });
+  const after: PriceRow[] = [...prices, { ...row, id: '', toMs: null }];
+  const conflicts = newConflicts(prices, after, command.nowMs);
+  if (conflicts.length > 0) return refuse('price_batch_above_half', [], conflicts);
+  const effects = priceEffects(prices, after, { tariff: row.tariff, atMs: row.fromMs });
   if (command.preview) return { ok: true, priceId: '', effects };
   if (needsConfirmation(effects) && command.confirm !== row.modelId)
     return refuse('price_unconfirmed', effects);
@@ -69,8 +78,10 @@ export async function addPrice(env: Env, row: NewPrice, command: PriceCommand): 
       .join(' / '),
     from: iso(row.fromMs),
   };
-  const priceId = await insertPrice(db, row, { atMs: nowMs, actor, detail });
-  return priceId === null ? refuse('price_same_instant') : { ok: true, priceId, effects };
+  const seen = priceStateOf(prices);
+  const priceId = await insertPrice(db, { row, seen }, { atMs: nowMs, actor, detail });
+  // Another operator changed the model's prices at the same time: this change is looked at again beside that one.
+  return priceId === null ? addPrice(env, row, command) : { ok: true, priceId, effects };
 }
 
 /** Ends a version at `toMs`, or moves its end there. A preview writes nothing. */
@@ -90,6 +101,9 @@ export async function endPrice(
 
   const prices = (await listPrices(db)).filter(({ modelId }) => modelId === row.modelId);
   const others = prices.filter(({ id }) => id !== priceId);
+  const ended = [...others, { ...row, toMs }];
+  const conflicts = newConflicts(prices, ended, command.nowMs);
+  if (conflicts.length > 0) return refuse('price_batch_above_half', [], conflicts);
   const open = [...others, { ...row, toMs: null }];
   const effects = priceEffects(open, others, { tariff: row.tariff, atMs: toMs });
   if (command.preview) return { ok: true, priceId, effects };
@@ -98,12 +112,13 @@ export async function endPrice(
 
   const { actor, nowMs } = command;
   const detail = { to: iso(toMs), was: row.toMs === null ? null : iso(row.toMs) };
-  const changed = await setPriceEnd(db, { priceId, toMs, soonestMs }, { atMs: nowMs, actor, detail });
-  return changed ? { ok: true, priceId, effects } : refuse('price_ended');
+  const change = { modelId: row.modelId, priceId, toMs, soonestMs, seen: priceStateOf(prices) };
+  const changed = await setPriceEnd(db, change, { atMs: nowMs, actor, detail });
+  return changed ? { ok: true, priceId, effects } : endPrice(env, { priceId, toMs }, command);
 }
 
-function refuse(reason: PriceFault, effects: SlotPriceChange[] = []) {
-  return { ok: false, reason, effects } as const;
+function refuse(reason: PriceFault, effects: SlotPriceChange[] = [], conflicts: HalfPriceConflict[] = []) {
+  return { ok: false, reason, effects, conflicts } as const;
 }
 
 /** Two versions of one kind cannot take effect at the same instant. */

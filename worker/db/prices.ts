@@ -14,6 +14,23 @@ export async function findPrice(db: Database, priceId: string): Promise<PriceRow
   return (await db.select().from(price).where(eq(price.id, priceId)).get()) ?? null;
 }
 
+/**
+ * Tells whether a model's prices have changed since they were read: none is ever removed, and only an end can be set or
+ * moved.
+ */
+export interface PriceState {
+  readonly versions: number;
+  readonly ends: number;
+}
+
+export function priceStateOf(prices: readonly PriceRow[]): PriceState {
+  return { versions: prices.length, ends: prices.reduce((sum, { toMs }) => sum + (toMs ?? 0), 0) };
+}
+
+function isStill(modelId: string, { versions, ends }: PriceState) {
+  return sql`(select count(*) = ${versions} and coalesce(sum(to_ms), 0) = ${ends} from price where model_id = ${modelId})`;
+}
+
 /** Lists every past, current and future version, in the order in which they take effect. */
 export function listPrices(db: Database): Promise<PriceRow[]> {
   return db
@@ -31,11 +48,12 @@ export function listPriceChanges(db: Database): Promise<AuditRow[]> {
 /**
  * Adds a version under the next number of its kind. One statement finds the number and checks for a rival that starts
  * at the same instant, so two operators at once get two numbers, or one of them nothing.
- * @returns its id; null when there is such a rival
+ * @param seen the model's prices beside which it was found to be right
+ * @returns its id; null when there is such a rival, or when the prices have changed since
  */
 export async function insertPrice(
   db: Database,
-  row: NewPrice,
+  { row, seen }: { row: NewPrice; seen: PriceState },
   entry: { atMs: number; actor: string; detail: AuditRow['detail'] },
 ): Promise<string | null> {
   const prefix = `${row.modelId}/${kindOf(row)}/`;
@@ -50,7 +68,7 @@ export async function insertPrice(
       .select(
         sql`select ${prefix} || ${number}, ${row.modelId}, ${row.tariff}, ${row.fromMs}, null,
           ${row.dailyFromMinute}, ${row.dailyToMinute}, ${row.cacheHitNanoUsd}, ${row.cacheMissNanoUsd},
-          ${row.outputNanoUsd}, ${row.source} where not exists (${rival})`,
+          ${row.outputNanoUsd}, ${row.source} where not exists (${rival}) and ${isStill(row.modelId, seen)}`,
       )
       .returning({ id: price.id }),
     addAuditIfChanged(db, { ...entry, action: 'price.added', subject: sql`(${rival})` }),
@@ -59,14 +77,15 @@ export async function insertPrice(
 }
 
 /**
- * Sets the end of a version, unless it already ends before `soonestMs`.
+ * Sets the end of a version, unless it already ends before `soonestMs`, or the model's prices have changed since `seen`.
  * @returns whether this call set it
  */
 export async function setPriceEnd(
   db: Database,
-  { priceId, toMs, soonestMs }: { priceId: string; toMs: number; soonestMs: number },
+  change: { modelId: string; priceId: string; toMs: number; soonestMs: number; seen: PriceState },
   entry: { atMs: number; actor: string; detail: AuditRow['detail'] },
 ): Promise<boolean> {
+  const { modelId, priceId, toMs, soonestMs, seen } = change;
   const [changed] = await db.batch([
     db
       .update(price)
@@ -76,6 +95,7 @@ export async function setPriceEnd(
           eq(price.id, priceId),
           lt(price.fromMs, toMs),
           or(isNull(price.toMs), gte(price.toMs, soonestMs)),
+          isStill(modelId, seen),
         ),
       ),
     addAuditIfChanged(db, { ...entry, action: 'price.ended', subject: priceId }),

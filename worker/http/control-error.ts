@@ -106,6 +106,16 @@ const CONTROL_ERRORS = {
     'invalid_request_error',
     'The daily window ends when it starts. For an all-day price, leave it out.',
   ],
+  price_cache_dearer: [
+    400,
+    'invalid_request_error',
+    'A token from the cache may not cost more than another. Lower `cache_hit`, or raise `cache_miss`.',
+  ],
+  price_batch_above_half: [
+    400,
+    'invalid_request_error',
+    'A batch token may cost at most half of what it costs otherwise, off-peak hours included, at any time within 24 hours. Lower the batch price first, a day ahead of a lower standard price:',
+  ],
   price_same_instant: [
     409,
     'invalid_request_error',

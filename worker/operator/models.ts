@@ -156,6 +156,8 @@ const PARAMS: Partial<Record<ModelFault, string>> = {
   model_alias_taken: 'aliases',
   too_many_former_aliases: 'aliases',
   model_weights_fixed: 'profile',
+  price_cache_dearer: 'prices',
+  price_batch_above_half: 'prices.batch',
 };
 
 function refuseModel(c: OperatorContext, fault: ModelFault) {

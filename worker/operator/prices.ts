@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { addPrice, endPrice, type PriceChange } from '../billing/change-prices.ts';
 import { database } from '../db/client.ts';
 import { listPriceChanges, listPrices, type PriceRow } from '../db/prices.ts';
+import type { HalfPriceConflict } from '../domain/half-price.ts';
 import { minuteOf, type SlotPriceChange } from '../domain/price-change.ts';
 import { TARIFFS } from '../domain/pricing.ts';
 import { parseBody } from '../http/control-body.ts';
@@ -79,7 +80,7 @@ pricesApi.post('/', async (c) => {
   };
   const { confirm, preview } = body;
   const result = await addPrice(c.env, row, { actor: c.get('actor'), nowMs: Date.now(), confirm, preview });
-  if (!result.ok) return refuse(c, result.reason, { detail: summary(result.effects) });
+  if (!result.ok) return refuse(c, result.reason, { detail: detailOf(result) });
   return c.json(toPublicChange(result), preview ? 200 : 201);
 });
 
@@ -90,7 +91,7 @@ pricesApi.post('/:id{.+/[0-9]+}/end', async (c) => {
   const { confirm, preview } = body;
   const order = { actor: c.get('actor'), nowMs: Date.now(), confirm, preview };
   const result = await endPrice(c.env, { priceId: c.req.param('id'), toMs: body.to }, order);
-  if (!result.ok) return refuse(c, result.reason, { detail: summary(result.effects) });
+  if (!result.ok) return refuse(c, result.reason, { detail: detailOf(result) });
   return c.json(toPublicChange(result));
 });
 
@@ -121,6 +122,19 @@ function toPublicPrice(price: Omit<PriceRow, 'modelId' | 'source'> & Partial<Pri
     output: price.outputNanoUsd / 1_000,
     source: price.source,
   };
+}
+
+function detailOf({ effects, conflicts }: PriceChange & { ok: false }): string | undefined {
+  return conflicts.length > 0 ? conflicts.map(conflictText).join('; ') : summary(effects);
+}
+
+/** The two prices, in US dollars per million tokens. */
+function conflictText({ batch, standard, kind }: HalfPriceConflict): string {
+  const name = { cacheHitNanoUsd: 'cache_hit', cacheMissNanoUsd: 'cache_miss', outputNanoUsd: 'output' }[
+    kind
+  ];
+  const nameOf = ({ id }: HalfPriceConflict['batch']) => id || 'the new price';
+  return `${name} of ${nameOf(batch)} is ${batch[kind] / 1_000}, half of ${nameOf(standard)} is ${standard[kind] / 2_000}`;
 }
 
 /** The change that the operator has to confirm, one entry for each part of the day that changes. */

@@ -53,7 +53,7 @@ describe('a new price', () => {
     });
     expect(await auditOf(id)).toMatchObject([{ action: 'price.added', actor: 'operator-token' }]);
     expect((await listed(model)).map((each) => each.id)).toEqual([`${model}/1`, id]);
-    expect(await added(version('deepseek-r1-zero'))).toBe('deepseek-r1-zero/standard/2');
+    expect(await added(version('deepseek-r1-zero', { cache_hit: '0.14', output: 2.19 }))).toBe('deepseek-r1-zero/standard/2');
   });
 
   it.each(['2.1999', '0.0001', '-1', '1e3', '', '100000', 'free', 0.0005, null])(
@@ -82,7 +82,48 @@ describe('a new price', () => {
     expect(await outcomeOf(add(body))).toBe('409 price_same_instant');
     const window = { daily_from: '16:30', daily_to: '00:30', confirm: model };
     expect(await outcomeOf(add({ ...body, ...window }))).toBe('201');
-    expect(await outcomeOf(add({ ...body, tariff: 'batch' }))).toBe('201');
+    const half = { tariff: 'batch', cache_hit: '0.05', cache_miss: '0.25', output: '1' };
+    expect(await outcomeOf(add({ ...body, ...half }))).toBe('201');
+  });
+
+  it('costs no less for a token that is computed than for one from the cache', async () => {
+    const model = newModel();
+    expect(await outcomeOf(add(version(model, { cache_hit: '0.551' })))).toBe('400 price_cache_dearer');
+    expect(await outcomeOf(add(version(model, { cache_hit: '0.55', confirm: model })))).toBe('201');
+  });
+
+  it('of a batch is at most half of every price of the model, off-peak hours included', async () => {
+    const model = newModel();
+    const half = { tariff: 'batch', cache_hit: '0.05', cache_miss: '0.25', output: '1', confirm: model };
+    const refused = await add(version(model, { ...half, output: '1.001' }));
+    expect((await refused.json<{ error: { message: string } }>()).error.message).toContain(
+      `output of the new price is 1.001, half of ${model}/1 is 1`,
+    );
+    const batch = await added(version(model, half));
+    // An off-peak price that is lower would make the batch dearer than half of it.
+    const hours = { daily_from: '16:30', daily_to: '00:30', output: '1.9', confirm: model };
+    expect(await outcomeOf(add(version(model, hours)))).toBe('400 price_batch_above_half');
+    const low = version(model, { ...half, output: '0.5', from: inSeconds(7_200) });
+    expect(await outcomeOf(add({ ...low, preview: true }))).toBe('200');
+    const lower = await added(low);
+    const atOnce = version(model, { ...hours, from: inSeconds(7_200 + 86_400 - 60) });
+    expect(await outcomeOf(add(atOnce))).toBe('400 price_batch_above_half');
+    expect(await outcomeOf(add({ ...atOnce, from: inSeconds(7_200 + 86_400) }))).toBe('201');
+    // The dearer one would be back in force.
+    const ended = end(lower, { to: inSeconds(3 * 86_400), confirm: model });
+    expect(await outcomeOf(ended)).toBe('400 price_batch_above_half');
+    expect(await outcomeOf(end(batch, { to: inSeconds(3 * 86_400), confirm: model }))).toBe('200');
+    expect(await outcomeOf(end(lower, { to: inSeconds(4 * 86_400), confirm: model }))).toBe('200');
+  });
+
+  it('keeps the batch at half when two operators change both at once', async () => {
+    const model = newModel();
+    const half = { tariff: 'batch', cache_hit: '0.05', cache_miss: '0.25', output: '1', confirm: model };
+    const outcomes = await Promise.all([
+      outcomeOf(add(version(model, half))),
+      outcomeOf(add(version(model, { output: '1.9', confirm: model }))),
+    ]);
+    expect(outcomes.toSorted()).toEqual(['201', '400 price_batch_above_half']);
   });
 
   it('gets its own number when many operators add one at once', async () => {

@@ -28,6 +28,7 @@ function definition(change: object = {}) {
   };
 }
 const PRICE = { cache_hit: '0.1', cache_miss: '0.2', output: '0.9', source: 'test' };
+const HALF = { ...PRICE, cache_hit: '0.05', cache_miss: '0.1', output: '0.45' };
 
 async function call(method: string, path: string, body?: unknown, indent = 0) {
   const response = await server.request(
@@ -66,14 +67,14 @@ describe('a new model', () => {
 
   it('is on sale a minute later, at its prices', async () => {
     const beforeMs = Date.now();
-    const { id } = await added({ prices: { standard: PRICE, batch: { ...PRICE, output: '0.45' } } });
+    const { id } = await added({ prices: { standard: PRICE, batch: HALF } });
     const catalogue = await loadCatalogue(database(env));
     const isOnSale = (atMs: number) => onSale(catalogue, atMs).some((model) => model.id === id);
     expect([isOnSale(beforeMs), isOnSale(Date.now() + PRICE_NOTICE_MS)]).toEqual([false, true]);
     const { prices } = catalogue.find((model) => model.id === id)!;
     expect(prices.map((price) => [price.id, price.cacheHitNanoUsd, price.outputNanoUsd])).toEqual([
       [`${id}/standard/1`, 100, 900],
-      [`${id}/batch/1`, 100, 450],
+      [`${id}/batch/1`, 50, 450],
     ]);
   });
 
@@ -84,13 +85,20 @@ describe('a new model', () => {
       ...body,
       aliases: many((i) => `${body.id}-${i}`.padEnd(128, 'x')),
       model_paths: many((i) => `${body.id}/${i}`.padEnd(256, 'x')),
-      prices: { standard: PRICE, batch: PRICE },
+      prices: { standard: PRICE, batch: HALF },
     };
     const source = { fact: 'x'.repeat(200), source: 'y'.repeat(150), date: '2026-11-30' };
     large.profile = { ...body.profile, sources: Array.from({ length: 28 }, () => source) };
     expect(JSON.stringify(large.profile).length).toBeGreaterThan(0.9 * PROFILE_BYTES_MAX);
     const { status, json } = await add(large, 8);
     expect([status, json.error]).toEqual([201, undefined]);
+  });
+
+  it('is not added when its batch price is above half, or its cache dearer than no cache', async () => {
+    const above = await add(definition({ prices: { standard: PRICE, batch: { ...HALF, output: '0.451' } } }));
+    expect(above.outcome).toEqual([400, 'price_batch_above_half', 'prices.batch']);
+    const dearer = await add(definition({ prices: { standard: { ...PRICE, cache_hit: '0.201' } } }));
+    expect(dearer.outcome).toEqual([400, 'price_cache_dearer', 'prices']);
   });
 
   it('is not said to be added when one of its prices was refused', async () => {

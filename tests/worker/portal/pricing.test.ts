@@ -30,6 +30,11 @@ it('calculates off-peak and batch requests at their own prices', async () => {
     expect(page).toContain(part);
 });
 
+it('shows the batch price of each model, at most half of its lowest', async () => {
+  const page = plain(await text('/pricing')).replaceAll(/\s+/g, ' ');
+  expect(page).toContain(`${MESSAGES.en.landing.batchTariff} $0.017 $0.067 $0.275`);
+});
+
 it.each(['0', '-1', '1e9', 'many', '', '10000001', '1.5'])(
   'marks %j requests a day as invalid, and keeps the input',
   async (typed) => {

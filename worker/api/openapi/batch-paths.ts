@@ -66,9 +66,9 @@ export const batchPaths: ZodOpenApiPathsObject = {
     }),
     post: operation({
       tag: TAGS.batches,
-      summary: 'Create a batch: a file of requests, answered within 24 hours at half the price',
+      summary: 'Create a batch: a file of requests, answered within 24 hours at the batch price',
       description:
-        'An invalid line gets its own error and the others run. Without credit, at a cap or while the account is suspended, the batch pauses; `tollgate.paused_by` states the reason.',
+        'A line costs at most half of what the same request costs at any time within 24 hours, off-peak hours included. An invalid line gets its own error and the others run. Without credit, at a cap or while the account is suspended, the batch pauses; `tollgate.paused_by` states the reason.',
       body: BatchBody,
       response: responses.Batch,
       errors: BODY_ERRORS,

@@ -212,7 +212,10 @@ export const Model = z
       context_length: tokens,
       max_output: tokens,
       pricing: ModelPrice,
-      batch_pricing: ModelPrice,
+      batch_pricing: ModelPrice.meta({
+        description:
+          'the price of a line of a batch: at most half of the lowest standard price within 24 hours, off-peak hours included; null: no batches',
+      }),
       available: z.boolean().meta({ description: 'whether a node is serving it now' }),
       ends_at: z.iso
         .datetime()

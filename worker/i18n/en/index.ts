@@ -74,6 +74,7 @@ export const en = {
       'US dollars per million tokens. Reasoning is billed as output. Requests that return nothing are free.',
     model: 'Model',
     allDayElse: 'At all other times',
+    batchTariff: 'Batch, within 24 hours',
     windowUtc: (from: string, to: string) => `${from}–${to} UTC`,
     cacheHit: 'Input, cached',
     cacheMiss: 'Input',
@@ -510,6 +511,9 @@ export const en = {
     price_too_soon: 'Choose a time at least a minute from now, so that every edge has the price in time.',
     price_window_batch: 'A batch price has no daily hours: it applies all day.',
     price_window_empty: 'The hours end when they start.',
+    price_cache_dearer: 'A token from the cache may not cost more than another.',
+    price_batch_above_half:
+      'A batch token may cost at most half of the lowest standard or off-peak price within 24 hours. Lower the batch price first, a day ahead of a lower standard price.',
     price_same_instant: 'Another version of this price starts at the same time.',
     price_end_before_start: 'A price must end after it starts.',
     price_ended: 'This price has ended or ends within a minute.',

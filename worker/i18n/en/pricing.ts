@@ -13,7 +13,7 @@ export const pricingEn = {
   outputTokens: 'Output tokens per request',
   outputHint: 'Includes reasoning.',
   batchPercent: 'Sent as batch, %',
-  batchHint: 'Answered within 24 hours.',
+  batchHint: 'Answered within 24 hours, for at most half of the lowest price of the day.',
   offPeakPercent: 'In off-peak hours, %',
   submit: 'Calculate',
   total: 'In 30 days',

@@ -15,7 +15,7 @@ export const pricingFr: Messages['pricing'] = {
   outputTokens: 'Jetons de sortie par requête',
   outputHint: 'Raisonnement compris.',
   batchPercent: 'Envoyées par lots, %',
-  batchHint: 'Réponse en moins de 24 heures.',
+  batchHint: 'Réponse en moins de 24 heures, au plus à la moitié du tarif le plus bas de la journée.',
   offPeakPercent: 'En heures creuses, %',
   submit: 'Calculer',
   total: 'En 30 jours',

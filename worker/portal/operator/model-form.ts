@@ -143,11 +143,13 @@ export function typedOf(row: ModelRow, count: (value: number) => string): Typed 
 /** The field that each refusal marks. */
 export function faultsOf(refusal: ModelFault): Faults {
   if (refusal in FAULTY_FIELD) return { [FAULTY_FIELD[refusal as keyof typeof FAULTY_FIELD]]: refusal };
-  const FIELDS: Partial<Record<ModelFault, keyof ModelDefinition>> = {
+  const FIELDS: Partial<Record<ModelFault, keyof ModelDefinition | (typeof PRICE_FIELDS)[number]>> = {
     model_id_taken: 'id',
     model_alias_taken: 'aliases',
     too_many_former_aliases: 'aliases',
     model_weights_fixed: 'profile',
+    price_cache_dearer: 'standardHit',
+    price_batch_above_half: 'batchOutput',
   };
   return { [FIELDS[refusal] ?? 'id']: refusal as Fault };
 }

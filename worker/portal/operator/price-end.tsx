@@ -29,6 +29,7 @@ const FAULTS: Partial<Record<PriceFault, Faults>> = {
   price_end_before_start: { toMs: 'price_end_before_start' },
   price_ended: { toMs: 'price_ended' },
   price_unconfirmed: { confirm: 'price_unconfirmed' },
+  price_batch_above_half: { toMs: 'price_batch_above_half' },
 };
 
 export const priceEndPage = new Hono<PortalEnv>();

@@ -55,6 +55,8 @@ const FAULTS: Record<PriceFault, Faults> = {
   price_end_before_start: {},
   price_ended: {},
   price_unconfirmed: { confirm: 'price_unconfirmed' },
+  price_cache_dearer: { cacheHitNanoUsd: 'price_cache_dearer' },
+  price_batch_above_half: { outputNanoUsd: 'price_batch_above_half' },
 };
 
 export const pricesPage = new Hono<PortalEnv>();

@@ -118,10 +118,10 @@ function PriceHead({ c }: { c: PortalContext }) {
   );
 }
 
-/** One row per price that the model has in the course of the day. */
+/** One row per price that the model has in the course of the day, the batch price last. */
 function ModelRows({ c, model, nowMs }: { c: PortalContext; model: Model; nowMs: number }) {
   const { t, f } = words(c);
-  const prices = pricesOf(model, nowMs);
+  const prices = [...pricesOf(model, nowMs), ...pricesOf(model, nowMs, 'batch')];
   return (
     <>
       {prices.map((price) => (
@@ -190,6 +190,7 @@ export function pricesOf(model: Model, nowMs: number, tariff: Tariff = 'standard
 
 function windowText(c: PortalContext, price: DatedPrice): string {
   const { t, f } = words(c);
+  if (price.tariff === 'batch') return t.landing.batchTariff;
   if (price.dailyFromMinute === null || price.dailyToMinute === null) return t.landing.allDayElse;
   return t.landing.windowUtc(f.time(price.dailyFromMinute * 60_000), f.time(price.dailyToMinute * 60_000));
 }
