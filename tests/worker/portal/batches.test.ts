@@ -58,8 +58,9 @@ it('show the same progress as the API, and offer the results', async () => {
   expect(ended.request_counts).toEqual({ total: 3, completed: 2, failed: 1 });
   for (const path of ['/batches', `/batches/${id}`]) {
     const html = await (await browser.get(path)).text();
-    expect(html).toContain(words.states.completed);
-    expect(html).toMatch(/<progress[^>]*value="3"[^>]*max="3"[^>]*aria-label="3 of 3"/);
+    expect(html).toContain(words.states.some_failed);
+    expect(html).toMatch(/<progress[^>]*value="2"[^>]*max="3"[^>]*aria-label="2 of 3 answered, 1 failed"/);
+    expect(html).not.toContain('badge-success');
   }
   expect(await textAt(browser, '/batches')).toContain(ended.usage.cost.toFixed(9));
   expect(await textAt(browser, '/batches')).toContain('nightly');
@@ -72,6 +73,18 @@ it('show the same progress as the API, and offer the results', async () => {
   expect(await (await browser.get(`/batches/${id}/files/errors`)).text()).toContain('invalid_json');
   // a batch that has ended cannot be cancelled
   expect((await browser.get(`/batches/${id}/cancel`)).status).toBe(404);
+});
+
+it('show no success where every line failed', async () => {
+  const { browser, program } = await customer();
+  const { id } = await create(program, ['not json', 'nor this', 'nor that']);
+  await until(program, id, hasEnded);
+  const html = await (await browser.get(`/batches/${id}`)).text();
+  expect(html).toMatch(/badge-error[^>]*>every line failed/);
+  expect(html).toMatch(
+    /progress-warning[^>]*value="0"[^>]*max="3"[^>]*aria-label="0 of 3 answered, 3 failed"/,
+  );
+  expect(html).not.toContain('badge-success');
 });
 
 it('do not exist for other accounts', async () => {

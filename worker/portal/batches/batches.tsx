@@ -69,7 +69,7 @@ batchesPage.get('/', async (c) => {
                   <span class="muted block">{f.dateTime(row.createdAtMs)}</span>
                 </th>
                 <td>
-                  <BatchState c={c} state={row.state} />
+                  <BatchState c={c} row={row} />
                 </td>
                 <td>
                   <BatchProgress c={c} row={row} />
@@ -200,12 +200,8 @@ function Figures({ c, row }: { c: PortalContext; row: BatchRow }) {
   const names = t.batches;
   return (
     <dl class={TILES}>
-      <Tile label={names.state} value={<BatchState c={c} state={row.state} />} />
-      <Tile
-        label={names.progress}
-        value={<BatchProgress c={c} row={row} />}
-        note={row.failed > 0 ? names.failedLines(row.failed, f.count(row.failed)) : undefined}
-      />
+      <Tile label={names.state} value={<BatchState c={c} row={row} />} />
+      <Tile label={names.progress} value={<BatchProgress c={c} row={row} />} />
       <Tile
         label={names.charged}
         value={<Money c={c} amount={nanoUsd(row.chargeNanoUsd)} />}
