@@ -61,17 +61,16 @@ export class AnswerRelay {
       if (this.#context.now() > this.#stopByMs) return { kind: 'finished' };
       const frame = await stream.next(this.#waitMs());
       switch (frame.kind) {
-        case 'event': {
-          if (frame.data === '[DONE]') {
-            this.#progress.engineEnded = true;
-            return this.#streamEnded();
-          }
-          const result = await this.#handleEvent(frame.data);
+        case 'events': {
+          const chunks: NodeChunk[] = [];
+          const result = this.#handleEvents(frame.events, chunks);
+          if (chunks.length > 0) await this.#answer.chunks(chunks);
           if (result !== null) return result;
           break;
         }
         case 'timeout':
           return this.#timedOut();
+        case 'done':
         case 'end':
           this.#progress.engineEnded = true;
           return this.#streamEnded();
@@ -82,15 +81,29 @@ export class AnswerRelay {
     }
   }
 
-  /** Ends the answer here. */
-  async cut(): Promise<EngineRunResult> {
+  /** The last chunk of an answer that ends here, whatever the engine does. */
+  cut(): NodeChunk {
     this.#activeRequest.abortAtEngine();
-    await this.#answer.chunk(this.#reader.cutAtLimit());
-    return { kind: 'finished' };
+    return this.#reader.cutAtLimit();
   }
 
-  /** Handles one event; returns the result where the event ends the answer, else null. */
-  async #handleEvent(data: string): Promise<EngineRunResult | ThoughtClosed | null> {
+  /** Handles events up to one that ends the answer; returns its result, or null where none does. */
+  #handleEvents(events: readonly string[], chunks: NodeChunk[]): EngineRunResult | ThoughtClosed | null {
+    for (const [at, event] of events.entries()) {
+      const result = this.#handleEvent(event, chunks);
+      if (result === null) continue;
+      // What the engine has generated past a closed thought still counts.
+      if (result.kind === 'thought_closed') for (const late of events.slice(at + 1)) this.#reader.read(late);
+      return result;
+    }
+    return null;
+  }
+
+  /**
+   * Handles one event; returns the result where the event ends the answer, else null.
+   * @param chunks takes what the edge is to have of it
+   */
+  #handleEvent(data: string, chunks: NodeChunk[]): EngineRunResult | ThoughtClosed | null {
     const reader = this.#reader;
     const step = reader.read(data);
     if (step.kind === 'malformed')
@@ -105,19 +118,20 @@ export class AnswerRelay {
     this.#progress.note(reader.usage, { text: step.chunk.choices.length > 0 });
     if (this.#activeRequest.aborting !== null) return null;
     const { context_tokens: promptMax = Number.POSITIVE_INFINITY } = this.#activeRequest.claims;
-    if (reader.usage.prompt_tokens > promptMax && !this.#answer.started) {
+    if (reader.usage.prompt_tokens > promptMax && !this.#answer.started && chunks.length === 0) {
       // The engine gave no count before.
       return this.#failed(contextExceeded(reader.usage.prompt_tokens, promptMax));
     }
     if (reader.isPastClaim) {
       this.#context.metrics.anomaly('overrun');
-      return this.cut();
+      chunks.push(this.cut());
+      return { kind: 'finished' };
     }
     const spent = this.#overBudget();
     if (this.#budget !== null && spent.length > 0)
-      return this.#closeThought(this.#budget, { spent, chunk: step.chunk });
+      return this.#closeThought(this.#budget, { spent, chunk: step.chunk, chunks });
     // Before the first token another node can still take over, so a mere prompt count does not start the answer.
-    if (this.#progress.begun) await this.#answer.chunk(step.chunk);
+    if (this.#progress.begun) chunks.push(step.chunk);
     return null;
   }
 
@@ -131,26 +145,29 @@ export class AnswerRelay {
   }
 
   /** Closes a thought at its budget. A budget that only stands for an effort gives way where the agent cannot keep it. */
-  async #closeThought(
+  #closeThought(
     budget: ThoughtBudget,
-    { spent, chunk }: { spent: readonly number[]; chunk: NodeChunk },
-  ): Promise<EngineRunResult | ThoughtClosed | null> {
+    { spent, chunk, chunks }: { spent: readonly number[]; chunk: NodeChunk; chunks: NodeChunk[] },
+  ): EngineRunResult | ThoughtClosed | null {
     if (budget.keeper === 'engine') this.#context.watch.thoughtBudgetIgnored();
     if (budget.closable) {
       const closing = this.#reader.closeThought(thoughtLimit(budget));
-      await this.#answer.chunk({ ...closing, choices: [...chunk.choices, ...closing.choices] });
+      chunks.push({ ...closing, choices: [...chunk.choices, ...closing.choices] });
       return { kind: 'thought_closed' };
     }
     if (this.#request.thinking_budget_hint) {
       this.#budget = null;
-      await this.#answer.chunk(chunk);
+      chunks.push(chunk);
       return null;
     }
-    if (this.#activeRequest.choices === 1) return this.cut();
+    if (this.#activeRequest.choices === 1) {
+      chunks.push(this.cut());
+      return { kind: 'finished' };
+    }
     // Of several choices each ends by itself: others may be in their answer.
     const cut = this.#reader.cutAtLimit(spent);
     for (const choice of spent) this.#stopAtEngine(choice);
-    await this.#answer.chunk({ ...cut, choices: [...chunk.choices, ...cut.choices] });
+    chunks.push({ ...cut, choices: [...chunk.choices, ...cut.choices] });
     return null;
   }
 

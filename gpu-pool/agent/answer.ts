@@ -24,10 +24,10 @@ export class Answer {
     return this.#res.headersSent;
   }
 
-  /** Writes one event. Resolves when the reader can take more, or has left. */
-  async chunk(chunk: NodeChunk): Promise<void> {
+  /** Writes an event for each chunk, all at once. Resolves when the reader can take more, or has left. */
+  async chunks(chunks: readonly NodeChunk[]): Promise<void> {
     this.#begin();
-    if (!this.#send(chunk)) await this.#drained();
+    if (!this.#send(chunks)) await this.#drained();
   }
 
   /** Ends a complete answer with [DONE]. */
@@ -39,7 +39,7 @@ export class Answer {
   /** Ends an aborted answer: a last usage without text, then [DONE]. */
   doneEarly(usage: NodeUsage): void {
     this.#begin();
-    this.#send({ choices: [], usage });
+    this.#send([{ choices: [], usage }]);
     this.done();
   }
 
@@ -48,7 +48,7 @@ export class Answer {
     if (!this.started) {
       sendError(this.#res, error);
     } else if (!this.#res.destroyed) {
-      this.#send(toNodeError(error));
+      this.#send([toNodeError(error)]);
       this.#res.end();
     }
   }
@@ -63,9 +63,9 @@ export class Answer {
     });
   }
 
-  #send(event: object): boolean {
+  #send(events: readonly object[]): boolean {
     if (this.#res.destroyed) return true;
-    return this.#res.write(`data: ${JSON.stringify(event)}\n\n`);
+    return this.#res.write(events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join(''));
   }
 
   /**

@@ -1,10 +1,6 @@
-/**
- * HTTP client of the engine, with one connection per call. SGLang (uvicorn) closes idle connections after 5 s
- * without announcing it, so a reused one can be reset just as a generation is posted on it, and that post must not
- * be repeated blindly. A fresh loopback connection costs about 0.1 ms. Redirects are never followed.
- */
-import http, { type IncomingMessage } from 'node:http';
-import https from 'node:https';
+/** HTTP client of the engine, which keeps its connections (engine-connections.ts). Redirects are never followed. */
+import type { IncomingMessage } from 'node:http';
+import { requestEngine } from './engine-connections.ts';
 
 export interface Engine {
   /** Origin of the engine, e.g. `http://127.0.0.1:30000`. */
@@ -37,14 +33,14 @@ interface Call {
 const ANSWER_BYTES_MAX = 1 << 20;
 
 /** Starts a call and resolves with the response's head. Aborting `signal` ends the call at any point. */
-export function openEngine(engine: Engine, call: Call): Promise<IncomingMessage | EngineFailure> {
-  return new Promise((resolve) => {
-    const client = engine.url.protocol === 'https:' ? https : http;
-    const payload = call.body === undefined ? undefined : JSON.stringify(call.body);
-    const key = call.admin ? (engine.adminKey ?? engine.key) : engine.key;
-    const request = client.request(new URL(call.path, engine.url), {
+export async function openEngine(engine: Engine, call: Call): Promise<IncomingMessage | EngineFailure> {
+  const payload = call.body === undefined ? undefined : JSON.stringify(call.body);
+  const key = call.admin ? (engine.adminKey ?? engine.key) : engine.key;
+  try {
+    return await requestEngine(engine.url, {
       method: call.method,
-      agent: false,
+      path: call.path,
+      payload,
       signal: call.signal,
       headers: {
         accept: 'text/event-stream, application/json',
@@ -54,10 +50,9 @@ export function openEngine(engine: Engine, call: Call): Promise<IncomingMessage 
           : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
       },
     });
-    request.once('response', resolve);
-    request.on('error', (error: NodeJS.ErrnoException) => resolve({ failure: failureOf(error) }));
-    request.end(payload);
-  });
+  } catch (error) {
+    return { failure: failureOf(error as NodeJS.ErrnoException) };
+  }
 }
 
 /** One whole call, with a deadline over head and body. */

@@ -134,8 +134,8 @@ export class EngineRun {
     const untilMs = now() + deadlines.abortGraceMs;
     for (;;) {
       const frame = await stream.next(Math.max(0, untilMs - now()));
-      if (frame.kind !== 'event' || frame.data === '[DONE]') return;
-      this.#reader.read(frame.data);
+      if (frame.kind !== 'events') return;
+      for (const event of frame.events) this.#reader.read(event);
     }
   }
 
@@ -148,7 +148,10 @@ export class EngineRun {
     const max_tokens = request.max_tokens - made;
     const min_tokens = Math.max(0, (request.min_tokens ?? 0) - made) || undefined;
     // The thought has used up the answer's tokens, too, and no engine takes a request for none.
-    if (max_tokens <= 0) return this.#relay.cut();
+    if (max_tokens <= 0) {
+      await this.#answer.chunks([this.#relay.cut()]);
+      return { kind: 'finished' };
+    }
     const promptIds = wanted.promptIds ?? (await tokenizePrompt(engine, request, modelPath));
     const textIds = await tokenizeText(engine, this.#reader.text, modelPath);
     if (promptIds === null || textIds === null)
@@ -203,7 +206,7 @@ export class EngineRun {
     const { prompt_tokens: counted } = this.#usage;
     const { context_tokens: most = Number.POSITIVE_INFINITY } = this.#activeRequest.claims;
     if (counted > most) return failed(this.#activeRequest, contextExceeded(counted, most));
-    await this.#answer.chunk(this.#reader.cutAtLimit());
+    await this.#answer.chunks([this.#reader.cutAtLimit()]);
     return { kind: 'finished' };
   }
 

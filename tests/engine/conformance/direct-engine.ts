@@ -212,10 +212,9 @@ async function read(
   const atMs: number[] = [];
   for (;;) {
     const frame = await stream.next(CALL_MS_MAX);
-    if (frame.kind !== 'event') return { status, headMs, chunks, atMs, done: false };
-    if (frame.data === '[DONE]') return { status, headMs, chunks, atMs, done: true };
-    chunks.push(JSON.parse(frame.data) as Chunk);
-    atMs.push(performance.now() - startedMs);
+    if (frame.kind !== 'events') return { status, headMs, chunks, atMs, done: frame.kind === 'done' };
+    chunks.push(...frame.events.map((event) => JSON.parse(event) as Chunk));
+    atMs.push(...frame.events.map(() => performance.now() - startedMs));
   }
 }
 

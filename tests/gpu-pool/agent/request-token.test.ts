@@ -175,7 +175,7 @@ describe('the allow-list', () => {
     });
     for (const { req } of engine.calls) {
       expect(req.headers.authorization).toBe('Bearer engine-secret');
-      expect(req.headers.connection).toBe('close');
+      expect(req.headers.connection).toBe('keep-alive');
     }
   });
 
