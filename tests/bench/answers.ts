@@ -1,6 +1,6 @@
 /** The upstream's answers as prepared bytes, in the format of OpenAI's API and in that of a node's agent. */
 import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
-import { MODEL, TOKEN, WORKLOADS, type Workload } from './workloads.ts';
+import { ANSWERED, MODEL, TOKEN, type Workload } from './workloads.ts';
 
 /** The writes of one response, in order. */
 export type Answer = readonly Buffer[];
@@ -13,10 +13,9 @@ const EVENT_STREAM =
 const head = { id: 'chatcmpl-bench', created: 1_700_000_000, model: MODEL };
 
 /** Answers to `POST /v1/chat/completions` by workload. */
-export const openAiAnswers = new Map(WORKLOADS.map((each) => [each.name, openAi(each)]));
+export const openAiAnswers = new Map(ANSWERED.map((each) => [each.name, openAi(each)]));
 /** Answers to `POST /v1/generate` by workload. */
-export const nodeAnswers = new Map(WORKLOADS.map((each) => [each.name, events(nodeChunks(each), each)]));
-export const NOT_FOUND = json(404, { error: { message: 'The upstream has no such path.' } });
+export const nodeAnswers = new Map(ANSWERED.map((each) => [each.name, events(nodeChunks(each), each)]));
 export const NO_CONTENT = json(200, {});
 
 function openAi(workload: Workload): Answer {

@@ -3,6 +3,7 @@ import type { Load } from './load.ts';
 import { type Figures, measure } from './measure.ts';
 import { overRounds, type Rounds } from './statistics.ts';
 import type { System, SystemName } from './systems/system.ts';
+import type { TimeLimit } from './time-limit.ts';
 import { type Workload, workloadNamed } from './workloads.ts';
 
 /** The figures of one system under one workload; null: not known */
@@ -30,6 +31,7 @@ export interface Plan {
   readonly connections: readonly number[] | null;
   readonly rounds: number;
   readonly seconds: number;
+  readonly limit: TimeLimit;
 }
 
 const WARM_UP_SECONDS = 0.5;
@@ -45,17 +47,19 @@ export async function compare(
   for (const workload of plan.workloads) {
     if (workload.paceMs !== null) await warmUp(load, systems);
     for (const connections of plan.connections ?? workload.connections) {
+      if (!plan.limit.allows(`${workload.title}, ${connections} connections`)) continue;
       const order = {
         workload,
         connections,
         seconds: plan.seconds * workload.durationFactor,
         warmUpSeconds: WARM_UP_SECONDS,
       };
-      const figures = new Map<SystemName, Figures[]>(systems.map(({ name }) => [name, []]));
+      const able = systems.filter(({ fits }) => fits?.(workload, connections) ?? true);
+      const figures = new Map<SystemName, Figures[]>(able.map(({ name }) => [name, []]));
       for (let round = 0; round < plan.rounds; round++) {
         // the order rotates, so that no system always follows the same one
-        for (let i = 0; i < systems.length; i++) {
-          const system = systems[(i + round) % systems.length]!;
+        for (let i = 0; i < able.length; i++) {
+          const system = able[(i + round) % able.length]!;
           const measured = await measure(load, system, order).catch((error: Error) => {
             throw new Error(
               `${system.name}, ${workload.title}, ${connections} connections: ${error.message}`,
@@ -65,7 +69,7 @@ export async function compare(
         }
       }
       const upstream = figures.get('upstream') ?? null;
-      const rows = systems.map(({ name }) =>
+      const rows = able.map(({ name }) =>
         rowOf({ workload, connections, system: name }, figures.get(name)!, upstream),
       );
       all.push(...rows);
@@ -78,7 +82,9 @@ export async function compare(
 /** A paced stream is too slow to compile a system's code in the time of a measurement, so a burst does that before. */
 async function warmUp(load: Load, systems: readonly System[]): Promise<void> {
   const order = { workload: workloadNamed('stream'), connections: 16, seconds: 1 };
-  for (const system of systems) await measure(load, system, order);
+  for (const system of systems) {
+    if (system.fits?.(order.workload, order.connections) ?? true) await measure(load, system, order);
+  }
 }
 
 function rowOf(

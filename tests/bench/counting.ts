@@ -26,12 +26,16 @@ export interface CountOrder {
   readonly workload?: string;
   /** absent: four nodes and one key */
   readonly world?: World;
+  /** Requests before the counted ones; absent: WARM_UP_REQUESTS */
+  readonly warmUp?: number;
 }
 
 /** The counts of the requests after the warm-up. They include heartbeats and other background work of that time. */
 export interface Counts extends RawCounts {
   /** The number of counted requests. */
   readonly answered: number;
+  /** CPU time of a counted request, that of the counters included; null: not known on this platform */
+  readonly cpuMsPerRequest: number | null;
   /** The time from the first request until nothing was pending. */
   readonly seconds: number;
 }
@@ -44,7 +48,7 @@ const REST_MS = 2_000;
 
 /** @throws Error when an answer is wrong, or something stays pending in the end */
 export async function countRequests(order: CountOrder): Promise<Counts> {
-  const { script, dir, requests, connections, world = SMALL_WORLD } = order;
+  const { script, dir, requests, connections, world = SMALL_WORLD, warmUp = WARM_UP_REQUESTS } = order;
   const workload = workloadNamed(order.workload ?? 'small');
   const modules = await countingModules(script, join(dir, 'counting'));
   const upstream = await startUpstream();
@@ -63,12 +67,17 @@ export async function countRequests(order: CountOrder): Promise<Counts> {
         const order = { workload, connections, seconds: COUNT_WITHIN_S, requests: count };
         return measure(load, { ...tollgate, keys }, order);
       };
-      await ask(WARM_UP_REQUESTS, { afterKey: 0 });
+      await ask(warmUp, { afterKey: 0 });
       const before = await counted();
       const startedMs = Date.now();
-      const { answered } = await ask(requests, { afterKey: WARM_UP_REQUESTS });
+      const { answered, cpuMs } = await ask(requests, { afterKey: warmUp });
       const after = await counted();
-      return { ...difference(after, before), answered, seconds: (Date.now() - startedMs) / 1_000 };
+      return {
+        ...difference(after, before),
+        answered,
+        cpuMsPerRequest: cpuMs === null ? null : cpuMs / answered,
+        seconds: (Date.now() - startedMs) / 1_000,
+      };
     } finally {
       await tollgate.stop();
     }

@@ -1,7 +1,7 @@
 /**
  * What a SGLang engine writes for the workloads, in the form of its recordings (tests/gpu-pool/emulator/recordings): the
- * event of a role, one of each token with the usage so far, those of the end and of the usage. A model that reasons has its
- * thought opened by the prompt, and its text comes raw, because the agent takes it apart itself.
+ * event of a role, one of each token with the usage so far, those of the end and of the usage. Thoughts are raw text, too,
+ * because the agent takes them apart itself: the usage says which tokens are theirs.
  */
 import {
   deltaChunk,
@@ -12,14 +12,13 @@ import {
 } from '../../gpu-pool/emulator/openai-shape.ts';
 import { RECOMMENDED_RELEASE, traitsOf } from '../../gpu-pool/emulator/release.ts';
 import { type Answer, events, json } from './answers.ts';
-import { MODEL_PATH, TOKEN, WORKLOADS, type Workload } from './workloads.ts';
+import { ANSWERED, MODEL, MODEL_PATH, TOKEN, type Workload } from './workloads.ts';
 
-const THINK_END = '</think>';
 const CAPACITY_TOKENS = 1_000_000_000;
 const REQUESTS_MAX = 100_000;
 
 /** Answers to `POST /v1/chat/completions` by workload. */
-const completions = new Map(WORKLOADS.map((each) => [each.name, events(engineEvents(each), each)]));
+const completions = new Map(ANSWERED.map((each) => [each.name, events(engineEvents(each), each)]));
 
 /** Answers to everything else that an agent asks, by path without query. */
 const others: Record<string, Answer> = {
@@ -37,6 +36,11 @@ const others: Record<string, Answer> = {
     loads: [{ dp_rank: 0, max_total_num_tokens: CAPACITY_TOKENS, max_running_requests: REQUESTS_MAX }],
   }),
   '/health': json(200, {}),
+  '/health_generate': json(200, {}),
+  '/v1/models': json(200, {
+    object: 'list',
+    data: [{ id: MODEL, object: 'model', created: 1, owned_by: 'sglang' }],
+  }),
   '/abort_request': json(200, {}),
 };
 
@@ -66,10 +70,9 @@ function engineEvents({ tokens, promptTokens, reasoning }: Workload): object[] {
   return [
     deltaChunk(envelope, { index: 0, delta: { role: 'assistant', content: '' } }),
     ...Array.from({ length: tokens }, (_, i) => {
-      const opening = i === 0 && !reasoning ? THINK_END : '';
       return deltaChunk(envelope, {
         index: 0,
-        delta: { content: `${opening}${TOKEN} ` },
+        delta: { content: `${TOKEN} ` },
         usage: usage(i + 1),
       });
     }),

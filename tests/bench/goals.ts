@@ -1,9 +1,13 @@
 /** The performance goals of Tollgate, checked against the figures of this run alone. */
+import type { CapacityLine } from './capacity.ts';
 import type { Row } from './comparison.ts';
-import { type Counts, callsOf, rowsWritten } from './counting.ts';
-import { type BillLine, totalUsd } from './prices.ts';
+import type { Cost, CostKind } from './costs.ts';
+import { rowsWritten } from './counting.ts';
+import type { Dimension, GrowthLine } from './growth.ts';
+import type { MemoryLine } from './memory.ts';
+import { totalUsd } from './prices.ts';
 import type { Startup } from './startup.ts';
-import { overRounds } from './statistics.ts';
+import { ratioOf } from './statistics.ts';
 import type { SystemName } from './systems/system.ts';
 
 export interface Goal {
@@ -18,77 +22,137 @@ export interface Goal {
 
 export interface Measured {
   readonly rows: readonly Row[];
-  readonly counts: Counts | null;
-  readonly bill: readonly BillLine[];
+  readonly memory: readonly MemoryLine[];
+  readonly capacity: readonly CapacityLine[];
+  readonly costs: readonly Cost[];
+  readonly growth: readonly GrowthLine[];
   readonly startup: Startup | null;
+}
+
+/** The connections at which systems are compared. */
+const CONNECTIONS = 16;
+const MB = 1e6;
+
+export function goals(measured: Measured): Goal[] {
+  return [
+    ...ofStreams(measured),
+    ...ofWholeAnswers(measured),
+    ...ofAgent(measured),
+    ...ofMemory(measured),
+    ...ofCosts(measured),
+    ...ofGrowth(measured),
+    ...ofStart(measured),
+  ];
 }
 
 type Field = { [K in keyof Row]: Row[K] extends Row['p50Ms'] ? K : never }[keyof Row];
 
-export function goals({ rows, counts, bill, startup }: Measured): Goal[] {
-  const ofWorkload = (name: string) => rows.filter(({ workload }) => workload === name);
-  const small = ofWorkload('small');
-  const most = Math.max(...small.map(({ connections }) => connections));
-  const ratio = (among: readonly Row[], connections: number, field: Field, other: SystemName) => {
-    const find = (name: SystemName) =>
-      among.find((row) => row.system === name && row.connections === connections)?.[field]?.median;
-    const [own, others] = [find('tollgate'), find(other)];
-    return own === undefined || others === undefined ? null : own / others;
-  };
-  const perEvent = ['stream', 'reasoning'].flatMap((name) => {
-    const workloadRows = ofWorkload(name);
-    const busiest = Math.max(...workloadRows.map(({ connections }) => connections));
-    return ratio(workloadRows, busiest, 'cpuUsPerEvent', 'bare') ?? [];
-  });
-  const perRequest = (count: number | undefined) =>
-    counts && count !== undefined ? count / counts.answered : null;
-  const usd = counts && bill.length > 0 ? totalUsd(bill) : null;
-  const at = (connections: number) => `${connections} connection${connections === 1 ? '' : 's'}`;
+/** A figure of one system as a multiple of another's, at CONNECTIONS. */
+function times(
+  rows: readonly Row[],
+  workload: string,
+  field: Field,
+  [own, other]: readonly [SystemName, SystemName],
+): number | null {
+  const of = (name: SystemName) =>
+    rows.find((row) => row.system === name && row.workload === workload && row.connections === CONNECTIONS)?.[
+      field
+    ];
+  return ratioOf(of(own), of(other));
+}
+
+function ofStreams({ rows, capacity }: Measured): Goal[] {
+  const event = (workload: string, other: SystemName) =>
+    times(rows, workload, 'cpuUsPerEvent', ['tollgate', other]);
+  const carried = capacity.find(({ system }) => system === 'tollgate')?.streams ?? null;
   return [
-    atLeast(
-      `requests/s, small, ${at(most)}, Tollgate ÷ bare`,
-      0.5,
-      '×',
-      ratio(small, most, 'requestsPerSecond', 'bare'),
-    ),
-    atLeast(
-      `requests/s, small, ${at(most)}, Tollgate ÷ Portkey`,
-      3,
-      '×',
-      ratio(small, most, 'requestsPerSecond', 'portkey'),
-    ),
-    atMost(
-      'CPU per streamed event, Tollgate ÷ bare, the worse of both streams',
-      1.5,
-      '×',
-      perEvent.length > 0 ? Math.max(...perEvent) : null,
-    ),
-    atMost('added p50 over bare, small, 1 connection', 0.5, 'ms', addedOverBare(small)),
-    atMost(
-      'Wallet calls per request',
-      0.2,
-      '',
-      perRequest(counts ? callsOf(counts.objects.Wallet) : undefined),
-    ),
-    atMost(
-      'rows written per request, all stores',
-      2,
-      '',
-      perRequest(counts ? rowsWritten(counts) : undefined),
-    ),
-    atMost('Cloudflare, a million requests', 2, 'USD', usd),
-    atMost('bundle, gzip', 1, 'MB', startup && startup.gzipBytes / 1e6),
-    atMost('start-up', 50, 'ms', startup?.startMs ?? null),
+    atMost('CPU of a paced event ÷ bare, 100-event answers', 1.8, '×', event('paced', 'bare')),
+    atMost('… ÷ Portkey', 1, '×', event('paced', 'portkey')),
+    atMost('… ÷ one-api', 1, '×', event('paced', 'one-api')),
+    atMost('CPU of a 4,000-event stream ÷ bare', 1.5, '×', event('reasoning', 'bare')),
+    atMost('CPU of a 200-event stream ÷ bare', 2.8, '×', event('stream', 'bare')),
+    atLeast('streams of 40 tokens/s that one isolate carries', 600, '', carried),
   ];
 }
 
-/** The median over the rounds of the difference to the bare Worker in the same round. */
-function addedOverBare(small: readonly Row[]): number | null {
-  const rounds = (name: SystemName) =>
-    small.find(({ system, connections }) => system === name && connections === 1)?.rounds;
-  const [own, bare] = [rounds('tollgate'), rounds('bare')];
-  if (!own || !bare) return null;
-  return overRounds(own.map(({ totalMs }, i) => totalMs.p50 - bare[i]!.totalMs.p50))?.median ?? null;
+function ofWholeAnswers({ rows }: Measured): Goal[] {
+  const perSecond = (other: SystemName) => times(rows, 'small', 'requestsPerSecond', ['tollgate', other]);
+  const cpu = (workload: string) => times(rows, workload, 'cpuMsPerRequest', ['tollgate', 'bare']);
+  return [
+    atMost('CPU of an unstreamed request ÷ bare', 2.2, '×', cpu('small')),
+    atLeast('unstreamed requests/s ÷ bare', 0.55, '×', perSecond('bare')),
+    atLeast('unstreamed requests/s ÷ Portkey', 2.5, '×', perSecond('portkey')),
+    atMost('CPU of a 100 KB prompt ÷ bare', 2, '×', cpu('prompt')),
+  ];
+}
+
+function ofAgent({ rows }: Measured): Goal[] {
+  const earlier = ['agent', 'agent-before'] as const;
+  return [
+    atMost('agent: CPU of a request ÷ before', 0.5, '×', times(rows, 'small', 'cpuMsPerRequest', earlier)),
+    atMost(
+      'agent: CPU of an event in bursts ÷ before',
+      0.6,
+      '×',
+      times(rows, 'reasoning', 'cpuUsPerEvent', earlier),
+    ),
+  ];
+}
+
+function ofMemory({ memory }: Measured): Goal[] {
+  const perStream = (name: SystemName) => {
+    const bytes = memory.find(({ system }) => system === name)?.bytesPerStream;
+    return bytes === undefined ? null : bytes / MB;
+  };
+  return [
+    atMost('memory of an open stream: edge', 0.1, 'MB', perStream('tollgate')),
+    atMost('memory of an open stream: agent', 0.06, 'MB', perStream('agent')),
+  ];
+}
+
+function ofCosts({ costs }: Measured): Goal[] {
+  const cost = (kind: CostKind) => costs.find((each) => each.kind === kind);
+  const usd = (kind: CostKind) => {
+    const found = cost(kind);
+    return found ? totalUsd(found.bill) : null;
+  };
+  const seldom = cost('seldom')?.counts;
+  const isLongMeasured = cost('long')?.cpuMs != null;
+  return [
+    atMost(
+      'rows of a seldom used key’s request',
+      9,
+      '',
+      seldom ? rowsWritten(seldom) / seldom.answered : null,
+    ),
+    atMost('seldom used key, a million requests', 10, 'USD', usd('seldom')),
+    atMost('busy key, a million requests, 4-token answers', 1.5, 'USD', usd('busy')),
+    atMost('the same with 4,000-token answers and CPU', 4, 'USD', isLongMeasured ? usd('long') : null),
+  ];
+}
+
+function ofGrowth({ growth }: Measured): Goal[] {
+  const line = (of: Dimension, size: number) =>
+    growth.find((each) => each.dimension === of && each.size === size);
+  const cpu = (of: Dimension, size: number) => {
+    const [first, last] = [line(of, 1)?.cpuMsPerRequest, line(of, size)?.cpuMsPerRequest];
+    return first == null || last == null ? null : last / first;
+  };
+  const rest = line('nodes', 1_000)?.idleShare ?? null;
+  return [
+    atMost('1,000 nodes: share of a core at rest', 0.1, '', rest),
+    atMost('1,000 nodes: CPU of a request ÷ that with one', 1.2, '×', cpu('nodes', 1_000)),
+    atMost('1,000 seldom used keys of 100,000 ÷ one busy key', 4, '×', cpu('keys', 100_000)),
+    atMost('1,000 streams at once: CPU of each ÷ one alone', 1.5, '×', cpu('concurrent streams', 1_000)),
+  ];
+}
+
+/** The start may be no slower than it was, 34 to 37 ms in six runs. */
+function ofStart({ startup }: Measured): Goal[] {
+  return [
+    atMost('start of an isolate', 37, 'ms', startup?.startMs ?? null),
+    atMost('bundle, gzip', 0.94, 'MB', startup && startup.gzipBytes / MB),
+  ];
 }
 
 function atLeast(what: string, goal: number, unit: string, measured: number | null): Goal {

@@ -9,6 +9,7 @@ import type { Load } from './load.ts';
 import { idleShareOf, measure } from './measure.ts';
 import type { World } from './seed.ts';
 import { SMALL_WORLD, startTollgate } from './systems/tollgate.ts';
+import type { TimeLimit } from './time-limit.ts';
 import type { Upstream } from './upstream.ts';
 import { workloadNamed } from './workloads.ts';
 
@@ -38,12 +39,12 @@ const SIZES: Record<Dimension, readonly number[]> = {
   'usage events': [1_000, 100_000, 10_000_000],
   'concurrent streams': [1, 10, 100, 1_000],
 };
-/** The largest sizes without --growth, which take a minute or two. */
-const SIZE_MAX: Record<Dimension, number> = {
-  nodes: 100,
-  keys: 1_000,
-  'usage events': 100_000,
-  'concurrent streams': 100,
+/** The sizes without --growth: one, and that of the goal, if there is one. */
+const QUICK: Record<Dimension, readonly number[]> = {
+  nodes: [1, 1_000],
+  keys: [1, 100_000],
+  'usage events': [],
+  'concurrent streams': [1, 1_000],
 };
 
 const SECONDS = 3;
@@ -60,23 +61,41 @@ export interface GrowthOrder {
   readonly dir: string;
   readonly load: Load;
   readonly upstream: Upstream;
-  /** Measures also the sizes that take long. */
+  /** Measures all sizes, also those without a goal. */
   readonly all: boolean;
+  readonly limit: TimeLimit;
 }
 
-/** @param onLine receives each line as it is done */
+/**
+ * Measures the first size of a dimension before and after the others, so that a machine that changes meanwhile shows, and
+ * takes the mean of both.
+ * @param onLine receives each line as it is done
+ */
 export async function growth(order: GrowthOrder, onLine: (line: GrowthLine) => void): Promise<GrowthLine[]> {
   const lines: GrowthLine[] = [];
   for (const dimension of Object.keys(SIZES) as Dimension[]) {
-    for (const size of SIZES[dimension]) {
-      if (!order.all && size > SIZE_MAX[dimension]) continue;
-      const dir = join(order.dir, `${dimension.replace(' ', '-')}-${size}`);
+    const sizes = (order.all ? SIZES : QUICK)[dimension];
+    const measured: GrowthLine[] = [];
+    for (const [i, size] of [...sizes, ...sizes.slice(0, 1)].entries()) {
+      if (!order.limit.allows(`growth: ${dimension}, ${size.toLocaleString('en')}`)) break;
+      const dir = join(order.dir, `${dimension.replace(' ', '-')}-${i}`);
       const line = await lineOf({ ...order, dir }, dimension, size);
-      lines.push(line);
+      measured.push(line);
       onLine(line);
     }
+    lines.push(...withMean(measured));
   }
   return lines;
+}
+
+/** Takes the mean of CPU of two lines of one size, which stands in the place of the first. */
+export function withMean(lines: readonly GrowthLine[]): GrowthLine[] {
+  const [first, ...others] = lines;
+  const again = others.at(-1);
+  if (!first || again?.size !== first.size) return [...lines];
+  const [before, after] = [first.cpuMsPerRequest, again.cpuMsPerRequest];
+  const mean = before === null || after === null ? null : (before + after) / 2;
+  return [{ ...first, cpuMsPerRequest: mean }, ...others.slice(0, -1)];
 }
 
 async function lineOf(order: GrowthOrder, dimension: Dimension, size: number): Promise<GrowthLine> {

@@ -13,6 +13,9 @@ const COLOURS: Record<SystemName, string> = {
   'agent-before': '#bcdccb',
   'tollgate+agent': '#0f5132',
   portkey: '#d08a2e',
+  smg: '#b5651d',
+  'one-api': '#c9a227',
+  litellm: '#8c6d46',
 };
 const BAR = { height: 14, gap: 3, left: 110, width: 520 } as const;
 const GROUP_GAP = 34;

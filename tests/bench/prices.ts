@@ -2,6 +2,9 @@
 import { type Counts, callsOf, rowsRead, rowsWritten } from './counting.ts';
 import { OBJECTS } from './counts.ts';
 
+/** When the pages below named these prices. */
+export const PRICES_OF = 'August 2026';
+
 const WORKERS = 'developers.cloudflare.com/workers/platform/pricing';
 const OBJECT_PRICES = 'developers.cloudflare.com/durable-objects/platform/pricing';
 const D1 = 'developers.cloudflare.com/d1/platform/pricing';

@@ -1,7 +1,7 @@
 /** The upstream's process: it answers at once, as OpenAI's API, as the agents of Tollgate's nodes or as their engines. */
 import type { AddressInfo, Server } from 'node:net';
 import { ABORT_PATH, GENERATE_PATH } from '../../gpu-pool/protocol/schemas.ts';
-import { NO_CONTENT, NOT_FOUND, nodeAnswers, openAiAnswers } from './answers.ts';
+import { NO_CONTENT, nodeAnswers, openAiAnswers } from './answers.ts';
 import { answerCalls } from './child.ts';
 import { engineAnswer } from './engine-answers.ts';
 import { rawServer } from './http-server.ts';
@@ -27,7 +27,8 @@ const server = rawServer(({ path, head, body }, answer) => {
       aborts += 1;
       return answer(NO_CONTENT);
     default:
-      return answer(NOT_FOUND);
+      // SMG asks its workers what they are.
+      return answer(engineAnswer(path, () => workloadIn(body)).writes);
   }
 });
 

@@ -57,6 +57,20 @@ export const WORKLOADS: readonly Workload[] = [
   },
 ];
 
+const PACED = WORKLOADS.find(({ name }) => name === 'paced')!;
+/** Streams that stay open while memory is read; so few events that the system has time for all of them. */
+export const OPEN: Workload = { ...PACED, name: 'open', title: 'open stream', tokens: 16, paceMs: 500 };
+/** A stream at an engine's pace, 40 tokens a second. */
+export const STEADY: Workload = {
+  ...PACED,
+  name: 'steady',
+  title: '200 tokens, 40 a second',
+  tokens: 200,
+  paceMs: 25,
+};
+/** All that the upstream answers. */
+export const ANSWERED: readonly Workload[] = [...WORKLOADS, OPEN, STEADY];
+
 export const MODEL = 'deepseek-r1-0528';
 export const MODEL_PATH = 'deepseek-ai/DeepSeek-R1-0528';
 
@@ -66,8 +80,8 @@ const MARKER = 'answer=';
 
 /** @throws Error that lists the workloads when there is none of this name */
 export function workloadNamed(name: string): Workload {
-  const found = WORKLOADS.find((each) => each.name === name);
-  const names = WORKLOADS.map((each) => each.name).join(', ');
+  const found = ANSWERED.find((each) => each.name === name);
+  const names = ANSWERED.map((each) => each.name).join(', ');
   if (!found) throw new Error(`There is no workload '${name}': ${names}`);
   return found;
 }

@@ -5,13 +5,17 @@ import type { Before } from '../before.ts';
 import type { Upstream } from '../upstream.ts';
 import { startAgentAlone } from './agent.ts';
 import { startBare, startReading } from './bare.ts';
-import { startPortkey } from './portkey.ts';
-import type { System, SystemName } from './system.ts';
+import type { PeerFolders } from './peers/folders.ts';
+import { startLiteLlm } from './peers/litellm.ts';
+import { startOneApi } from './peers/one-api.ts';
+import { startPortkey } from './peers/portkey.ts';
+import { startSmg } from './peers/smg.ts';
+import type { Missing, System, SystemName } from './system.ts';
 import { SMALL_WORLD, startTollgate } from './tollgate.ts';
 import { startTollgateWithAgent } from './tollgate-agent.ts';
 import { upstreamItself } from './upstream.ts';
 
-interface StartOptions {
+export interface StartOptions {
   /** A folder for the files of this run. */
   readonly dir: string;
   /** A folder that is kept between runs. */
@@ -23,7 +27,9 @@ interface StartOptions {
   readonly before: Before | null;
 }
 
-const START: Record<SystemName, (options: StartOptions) => System | Promise<System>> = {
+type Start = (options: StartOptions) => System | Promise<System | Missing>;
+
+const START: Record<SystemName, Start> = {
   upstream: ({ upstream }) => upstreamItself(upstream),
   bare: ({ dir, upstream }) => startBare(dir, upstream),
   reading: ({ dir, upstream }) => startReading(dir, upstream),
@@ -40,16 +46,32 @@ const START: Record<SystemName, (options: StartOptions) => System | Promise<Syst
     startAgentAlone({ name: 'agent-before', dir, upstream, start: before!.startAgent }),
   'tollgate+agent': ({ dir, script, upstream }) =>
     startTollgateWithAgent(join(dir, 'tollgate-agent'), modulesOf(script), upstream),
-  portkey: ({ cacheDir, upstream }) => startPortkey(cacheDir, upstream),
+  portkey: (options) => startPortkey(ofPeer(options)),
+  smg: (options) => startSmg(ofPeer(options)),
+  'one-api': (options) => startOneApi(ofPeer(options)),
+  litellm: (options) => startLiteLlm(ofPeer(options)),
 };
 
-export async function startSystems(names: readonly SystemName[], options: StartOptions): Promise<System[]> {
+/** @param onMissing receives a line for each system that this machine cannot have */
+export async function startSystems(
+  names: readonly SystemName[],
+  options: StartOptions,
+  onMissing: (line: string) => void,
+): Promise<System[]> {
   const started: System[] = [];
   try {
-    for (const name of names) started.push(await START[name](options));
+    for (const name of names) {
+      const system = await START[name](options);
+      if ('missing' in system) onMissing(`${name} is left out: ${system.missing}`);
+      else started.push(system);
+    }
     return started;
   } catch (error) {
     await Promise.all(started.map((system) => system.stop()));
     throw error;
   }
+}
+
+function ofPeer({ dir, cacheDir, upstream }: StartOptions): PeerFolders {
+  return { dir, cacheDir, upstreamPort: upstream.port };
 }

@@ -6,6 +6,8 @@ export interface System extends Pick<LoadOrder, 'port' | 'path' | 'headers' | 'k
   readonly name: SystemName;
   /** The body of a request; absent: that of a chat completion */
   readonly body?: (workload: Workload) => string;
+  /** Whether it can carry a load in reasonable time; absent: any */
+  readonly fits?: (workload: Workload, connections: number) => boolean;
   /** The processes whose CPU time and memory count as the system's. */
   readonly pids: readonly number[];
   /** Counts the pending work after this many answered requests; null: nothing is done after an answer */
@@ -13,6 +15,12 @@ export interface System extends Pick<LoadOrder, 'port' | 'path' | 'headers' | 'k
   /** Checks the system after a measurement. @throws Error when a request left a fault behind */
   verify(requests: number): Promise<void>;
   stop(): Promise<void>;
+}
+
+/** A system that this machine cannot have. */
+export interface Missing {
+  /** The reason, as half a sentence. */
+  readonly missing: string;
 }
 
 export const SYSTEM_NAMES = [
@@ -25,6 +33,9 @@ export const SYSTEM_NAMES = [
   'agent-before',
   'tollgate+agent',
   'portkey',
+  'smg',
+  'one-api',
+  'litellm',
 ] as const;
 export type SystemName = (typeof SYSTEM_NAMES)[number];
 
