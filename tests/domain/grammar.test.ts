@@ -10,6 +10,7 @@ import {
   stopFault,
 } from '../../worker/domain/grammar.ts';
 import { parsePattern } from '../../worker/domain/pattern-size.ts';
+import { ChatTools } from '../../worker/gateway/dialects/tools/chat-tools.ts';
 
 const nested = (levels: number): object =>
   levels === 1 ? {} : { properties: levels === 2 ? {} : { a: nested(levels - 2) } };
@@ -130,4 +131,16 @@ function writtenOut(pattern: string): number {
 it('a stop sequence is bounded by its bytes', () => {
   expect(stopFault('é'.repeat(STOP_BYTES_MAX / 2))).toBeNull();
   expect(stopFault('é'.repeat(STOP_BYTES_MAX / 2 + 1))).toMatch(/at most 512 bytes/);
+});
+
+it('refuses a list of tools with a fault again when it comes again, and takes a sound one again', () => {
+  const tool = (parameters: object) => ({ type: 'function', function: { name: 'f', parameters } });
+  const sound = [tool({ type: 'object' })];
+  const faulty = [tool({ type: 'object', properties: { a: { type: 'strange' } } })];
+  for (let turn = 0; turn < 2; turn++) {
+    expect(ChatTools.safeParse(sound).success).toBe(true);
+    expect(ChatTools.safeParse(faulty).error?.issues[0]?.path).toEqual([
+      ...[0, 'function', 'parameters', 'properties', 'a', 'type'],
+    ]);
+  }
 });

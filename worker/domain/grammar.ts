@@ -2,6 +2,8 @@
  * Bounds on what an engine compiles before it can answer: JSON schemas, their patterns, and stop sequences. It compiles
  * them beside everyone else's requests, so their cost is bounded by what they ask for and not by the size of a body.
  */
+import { Buffer } from 'node:buffer';
+import { RecentTexts } from '../lib/recent-texts.ts';
 import { depthOf } from './json-depth.ts';
 import { parsePattern } from './pattern-size.ts';
 
@@ -64,10 +66,20 @@ export function schemaSizeFault(schema: unknown): string | null {
   return schemaDepthFault(JSON.stringify(schema) ?? '') ?? grammarFault(schema, SCHEMA_BOUNDS);
 }
 
-/** The same for the schema of a tool, of which a grammar may be made or not. */
+/**
+ * The same for the schema of a tool, of which a grammar may be made or not. An agent sends the same tools with every turn, so
+ * schemas without a fault are remembered.
+ */
 export function toolSizeFault(schema: unknown): string | null {
-  return schemaDepthFault(JSON.stringify(schema) ?? '') ?? sizeFault(schema, SCHEMA_BOUNDS);
+  const json = JSON.stringify(schema) ?? '';
+  if (soundToolSchemas.has(json)) return null;
+  const fault = schemaDepthFault(json) ?? sizeFault(schema, SCHEMA_BOUNDS);
+  if (fault === null) soundToolSchemas.add(json);
+  return fault;
 }
+/** A million characters are the tools of about twenty agents. */
+export const SOUND_TEXTS_LENGTH_MAX = 1 << 20;
+const soundToolSchemas = new RecentTexts(SOUND_TEXTS_LENGTH_MAX);
 
 /** The part of it that is read from the JSON text, before a recursive parser sees it. */
 export function schemaDepthFault(json: string): string | null {
@@ -79,10 +91,9 @@ export function stopFault(stop: string): string | null {
 }
 
 export function utf8Length(text: string): number {
-  return utf8.encode(text).byteLength;
+  // counts without making the bytes
+  return Buffer.byteLength(text);
 }
-
-const utf8 = new TextEncoder();
 
 /** Pairs of keywords of which the larger counts. */
 const COUNTS = [

@@ -83,7 +83,7 @@ function valuesOf(json: string): number {
   let values = 1;
   for (let at = 0; at < json.length; at++) {
     const code = json.charCodeAt(at);
-    if (code === CHAR[','] || code === CHAR[':']) values += 1;
+    if (code === COMMA || code === COLON) values += 1;
   }
   return values;
 }
@@ -94,16 +94,21 @@ function dumpedBytes(json: string): number {
   let digits = 0;
   for (let at = 0; at < json.length; at++) {
     const code = json.charCodeAt(at);
-    if (code >= CHAR['0'] && code <= CHAR['9']) {
+    if (code >= ZERO && code <= NINE) {
       digits += 1;
       if (digits === LONG_INTEGER_DIGITS) bytes += LONG_INTEGER_BYTES;
       continue;
     }
-    if (code === CHAR[','] || code === CHAR[':']) bytes += 1;
-    else if (digits > 0 && (code === CHAR.e || code === CHAR.E)) bytes += EXPONENT_BYTES;
+    if (code === COMMA || code === COLON) bytes += 1;
+    else if (digits > 0 && (code === LOWER_E || code === UPPER_E)) bytes += EXPONENT_BYTES;
     digits = 0;
   }
   return bytes;
 }
 
-const CHAR = { ',': 0x2c, ':': 0x3a, '0': 0x30, '9': 0x39, e: 0x65, E: 0x45 } as const;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const ZERO = 0x30;
+const NINE = 0x39;
+const LOWER_E = 0x65;
+const UPPER_E = 0x45;

@@ -22,8 +22,9 @@ function stripped(reads: Reads, value: object): object {
   const fields = (variants?.byValue.get((value as Record<string, unknown>)[variants.key]) ?? reads).fields;
   if (fields === null) return value;
   let copy: Record<string, unknown> | null = null;
-  for (const [name, field] of fields) {
-    if (!Object.hasOwn(value, name)) continue;
+  for (const name in value) {
+    const field = fields.get(name);
+    if (field === undefined) continue;
     const own = (value as Record<string, unknown>)[name];
     const next = field !== null && typeof own === 'object' && own !== null ? stripped(field, own) : own;
     if (next === own && next !== null) continue;

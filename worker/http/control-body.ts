@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { z } from 'zod';
 import { fieldMessage } from '../domain/field-message.ts';
+import { quickParse } from '../lib/quick-parse.ts';
 import { refuse } from './control-error.ts';
 
 /** Middleware that answers 413 to a larger body before anything is parsed. */
@@ -21,7 +22,7 @@ export async function parseBody<Schema extends z.ZodType>(
   } catch {
     return refuse(c, 'body_invalid', { detail: 'It is not valid JSON.' });
   }
-  const result = schema.safeParse(json);
+  const result = quickParse(schema as z.ZodType<z.infer<Schema>>, json);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const param = issue?.path.join('.') || undefined;

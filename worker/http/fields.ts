@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { fieldMessage } from '../domain/field-message.ts';
 import { NAME_LENGTH_MAX, nameSchema } from '../domain/name.ts';
+import { quickParse } from '../lib/quick-parse.ts';
 import type { ApiError } from './api-error.ts';
 
 /**
@@ -13,9 +14,9 @@ export function readFields<Fields>(
   body: Record<string, unknown>,
   headers: Headers,
 ): { ok: true; fields: Fields; session: string | null } | { ok: false; error: ApiError } {
-  const parsed = schema.safeParse(body);
+  const parsed = quickParse(schema, body);
   if (!parsed.success) return { ok: false, error: invalidField(parsed.error.issues[0]!) };
-  const session = SessionHeader.safeParse({ [SESSION_HEADER]: headers.get(SESSION_HEADER) });
+  const session = quickParse(SessionHeader, { [SESSION_HEADER]: headers.get(SESSION_HEADER) });
   if (!session.success) return { ok: false, error: invalidField(session.error.issues[0]!) };
   return { ok: true, fields: parsed.data, session: session.data[SESSION_HEADER] };
 }

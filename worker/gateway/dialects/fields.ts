@@ -5,6 +5,7 @@ import { type GenerateRequest, LogitBias } from '../../../gpu-pool/protocol/sche
 import {
   repetitionFault,
   SCHEMA_BOUNDS,
+  SOUND_TEXTS_LENGTH_MAX,
   STOP_BYTES_MAX,
   STOPS_MAX,
   schemaSizeFault,
@@ -13,6 +14,7 @@ import {
   TOOLS_BOUNDS,
   toolSizeFault,
 } from '../../domain/grammar.ts';
+import { RecentTexts } from '../../lib/recent-texts.ts';
 import { TOOL_NAME_LENGTH_MAX } from './tools/declared.ts';
 
 /**
@@ -82,14 +84,18 @@ export interface ToolSchemaAt {
  * Each tool is rendered into the prompt, its schema is checked by the engine, and compiled to a grammar when the tool is strict.
  * @param schemas one for each tool that the model gets of the declaration: several of a namespace, none where it is set aside
  */
-export const toolList = <Tool extends z.ZodType>(
+export function toolList<Tool extends z.ZodType>(
   tool: Tool,
   schemas: (tool: z.output<Tool>) => readonly ToolSchemaAt[],
-) =>
-  z
+) {
+  // An agent sends the same tools with every turn.
+  const sound = new RecentTexts(SOUND_TEXTS_LENGTH_MAX);
+  return z
     .array(tool)
     .max(TOOLS_MAX)
     .superRefine((tools, context) => {
+      const json = JSON.stringify(tools);
+      if (sound.has(json)) return;
       bounded((all: unknown) => sizeFault(all, TOOLS_BOUNDS))(tools, context);
       const all = tools.flatMap((each, index) =>
         schemas(each).map(({ at, ...schema }) => ({ ...schema, path: [index, ...at] })),
@@ -107,7 +113,9 @@ export const toolList = <Tool extends z.ZodType>(
         bounded((one: unknown) => repetitionFault(one, SCHEMA_BOUNDS), path)(schema, context);
       }
       bounded((all: unknown) => repetitionFault(all, TOOLS_BOUNDS))(compiled, context);
+      if (context.issues.length === 0) sound.add(json);
     });
+}
 export const MESSAGES_MAX = 10_000;
 
 function addSchemaIssue(
