@@ -2,7 +2,6 @@
  * Bounds on what an engine compiles before it can answer: JSON schemas, their patterns, and stop sequences. It compiles
  * them beside everyone else's requests, so their cost is bounded by what they ask for and not by the size of a body.
  */
-import { Buffer } from 'node:buffer';
 import { RecentTexts } from '../lib/recent-texts.ts';
 import { depthOf } from './json-depth.ts';
 import { parsePattern } from './pattern-size.ts';
@@ -91,9 +90,18 @@ export function stopFault(stop: string): string | null {
 }
 
 export function utf8Length(text: string): number {
-  // counts without making the bytes
-  return Buffer.byteLength(text);
+  let bytes = 0;
+  // Into the same few bytes again and again, because an array for a long text costs more than encoding it.
+  for (let at = 0; at < text.length; ) {
+    const { read, written } = utf8.encodeInto(text.slice(at), scratch);
+    at += read;
+    bytes += written;
+  }
+  return bytes;
 }
+
+const utf8 = new TextEncoder();
+const scratch = new Uint8Array(16 << 10);
 
 /** Pairs of keywords of which the larger counts. */
 const COUNTS = [

@@ -25,9 +25,9 @@ const SNAPSHOT_AGE_MS_MAX = 10_000;
 const PROMPT_PREFIX_CHARS = 1_024;
 /**
  * A longer message is identified by its start, its end and its length, because hashing the text of a whole book takes too
- * long.
+ * long: as long as all the rest of routing for each thousand characters.
  */
-const HASHED_CHARS_MAX = 8_192;
+const HASHED_CHARS_MAX = 2_048;
 
 /**
  * Hash of the part of a conversation that stays the same as it grows; conversations with the same key are routed to the same
@@ -39,7 +39,9 @@ export function affinityKey(request: ChatRequest, modelId: string, cacheSalt: st
   const opening = messages
     ? messages.slice(0, messages.findIndex((message) => message.role === 'user') + 1).map(messageKey)
     : prompt?.slice(0, PROMPT_PREFIX_CHARS);
-  return hash32(JSON.stringify([cacheSalt, modelId, tools ?? null, opening]));
+  // Names tell the tools of one client from those of another, and schemas may be long.
+  const toolNames = tools?.map((tool) => tool.function.name) ?? null;
+  return hash32(JSON.stringify([cacheSalt, modelId, toolNames, opening]));
 }
 
 function messageKey({ role, content }: ChatMessage): unknown[] {

@@ -1,7 +1,7 @@
 /** Step 2 of a request: reading the body. Its size is bounded before it is parsed, and it is parsed once. */
 import { BODY_BYTES_MAX } from '../domain/body-size.ts';
 import { concatBytes } from '../domain/bytes.ts';
-import { DEPTH_MAX, depthOf } from '../domain/json-depth.ts';
+import { DEPTH_MAX, depthOf, PARSED_FIRST_LENGTH_MAX, valueDepth } from '../domain/json-depth.ts';
 import type { ApiError } from './api-error.ts';
 
 /** Matches `application/json` and `application/…+json`, with no charset other than UTF-8, which is the default. */
@@ -54,6 +54,10 @@ function invalidJson(message: string): ReadBody {
   return { ok: false, error: { reason: 'not_json', message } };
 }
 
+function tooDeep(): ReadBody {
+  return invalidJson(`The request body is nested more than ${DEPTH_MAX} levels deep. Send a flatter one.`);
+}
+
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
 
 function parseObject(bytes: Uint8Array): ReadBody {
@@ -63,15 +67,16 @@ function parseObject(bytes: Uint8Array): ReadBody {
   } catch {
     return invalidJson('The request body is not valid UTF-8.');
   }
-  if (depthOf(text) > DEPTH_MAX) {
-    return invalidJson(`The request body is nested more than ${DEPTH_MAX} levels deep. Send a flatter one.`);
-  }
+  const isParsedFirst = text.length <= PARSED_FIRST_LENGTH_MAX;
+  if (!isParsedFirst && depthOf(text) > DEPTH_MAX) return tooDeep();
   let body: unknown;
   try {
     body = JSON.parse(text);
   } catch {
+    if (depthOf(text) > DEPTH_MAX) return tooDeep();
     return invalidJson('The request body is not valid JSON. Check for a missing quote, comma or bracket.');
   }
+  if (isParsedFirst && valueDepth(body) > DEPTH_MAX) return tooDeep();
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     return invalidJson('The request body must be a JSON object, such as {"model": "…", "messages": […]}.');
   }
