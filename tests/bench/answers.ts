@@ -7,8 +7,7 @@ export type Answer = readonly Buffer[];
 /** The number of events per write of a stream without pace, about as a network delivers the backlog of a stream. */
 const EVENTS_PER_WRITE = 16;
 
-const EVENT_STREAM =
-  'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n';
+const EVENT_STREAM = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' } as const;
 
 const head = { id: 'chatcmpl-bench', created: 1_700_000_000, model: MODEL };
 
@@ -39,7 +38,7 @@ function openAi(workload: Workload): Answer {
 }
 
 /** Each chunk carries the usage so far; the last also carries the finish reason. */
-function nodeChunks(workload: Workload): NodeChunk[] {
+export function nodeChunks(workload: Workload): NodeChunk[] {
   const { tokens, promptTokens, reasoning } = workload;
   return deltas(workload).map((delta, i) => ({
     choices: [{ index: 0, delta, finish_reason: i === tokens - 1 ? 'stop' : null }],
@@ -63,16 +62,26 @@ export function json(status: number, body: object): Answer {
   return [Buffer.from(`HTTP/1.1 ${status} Bench\r\n${headers}\r\n\r\n${text}`)];
 }
 
-/** A chunked event stream, whose first write includes the head. */
-export function events(all: readonly object[], { paceMs }: Workload): Answer {
-  const eventsPerWrite = paceMs === null ? EVENTS_PER_WRITE : 1;
+/** The events of a node's or an engine's stream, and its end. */
+export function events(all: readonly object[], workload: Workload): Answer {
   const texts = [...all.map((each) => JSON.stringify(each)), '[DONE]'].map((text) => `data: ${text}\n\n`);
-  const writes: Buffer[] = [];
-  for (let at = 0; at < texts.length; at += eventsPerWrite) {
-    const text = texts.slice(at, at + eventsPerWrite).join('');
-    const start = at === 0 ? EVENT_STREAM : '';
-    const end = at + eventsPerWrite >= texts.length ? '0\r\n\r\n' : '';
-    writes.push(Buffer.from(`${start}${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n${end}`));
-  }
-  return writes;
+  const perWrite = eventsPerWrite(workload);
+  const writes: string[] = [];
+  for (let at = 0; at < texts.length; at += perWrite) writes.push(texts.slice(at, at + perWrite).join(''));
+  return chunked(writes, EVENT_STREAM);
+}
+
+export function eventsPerWrite({ paceMs }: Workload): number {
+  return paceMs === null ? EVENTS_PER_WRITE : 1;
+}
+
+/** A response of these texts, each a chunk and a write of its own; the first write includes the head. */
+export function chunked(texts: readonly string[], headers: Readonly<Record<string, string>>): Answer {
+  const lines = Object.entries({ ...headers, 'transfer-encoding': 'chunked' });
+  const head = `HTTP/1.1 200 OK\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`;
+  return texts.map((text, i) => {
+    const start = i === 0 ? head : '';
+    const end = i === texts.length - 1 ? '0\r\n\r\n' : '';
+    return Buffer.from(`${start}${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n${end}`);
+  });
 }

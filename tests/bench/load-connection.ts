@@ -17,10 +17,11 @@ export interface Expected {
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 const LINE_END = Buffer.from('\r\n');
-const DONE = '[DONE]';
+/** How streams end: an API's with the first, an agent's that writes the client's dialect with the second. */
+const ENDS = ['[DONE]', ': end {'];
 const EMPTY = Buffer.alloc(0);
-/** Enough for a token or the end of a stream that is split between two reads. */
-const TAIL_BYTES = 64;
+/** Enough for a token or the end of a stream that is split between two reads; an agent's last line has 200 bytes. */
+const TAIL_BYTES = 256;
 const TIMEOUT_MS = 30_000;
 
 export class Connection {
@@ -177,7 +178,8 @@ class AnswerReader {
     if (this.#tokens !== tokens) {
       throw new Error(`${this.#tokens} tokens instead of ${tokens}, the last of them in: ${this.#tail}`);
     }
-    if (stream && !this.#tail.includes(DONE)) throw new Error(`a stream without ${DONE}: ${this.#tail}`);
+    if (stream && !ENDS.some((end) => this.#tail.includes(end)))
+      throw new Error(`a stream without an end: ${this.#tail}`);
   }
 }
 
