@@ -2,7 +2,8 @@
  * one-api, in Go: keys, quotas and bills, in SQLite. Built from its Go module, without its web pages, which the module does
  * not hold; it writes what was used every five seconds, the faster of its two ways.
  */
-import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../../../../gpu-pool/local/process.ts';
 import { freePort } from '../../port.ts';
@@ -12,13 +13,17 @@ import type { PeerFolders } from './folders.ts';
 import { startPeer } from './peer.ts';
 
 const MODULE = 'github.com/songquanpeng/one-api@v0.6.10';
+/** The vocabularies that it downloads at its start, as a module. */
+const VOCABULARIES = 'github.com/pkoukk/tiktoken-go-loader@v0.0.2';
+const VOCABULARY_URL = 'https://openaipublic.blob.core.windows.net/encodings/';
 /** The themes that its main package embeds. */
 const THEMES = ['default', 'berry', 'air'];
 const TOKEN = 'bench'.repeat(10).slice(0, 48);
 const ACCESS_TOKEN = 'bench-root-access';
 
 export async function startOneApi({ cacheDir, dir, upstreamPort }: PeerFolders): Promise<System | Missing> {
-  const command = await built(join(cacheDir, 'one-api-0.6.10'));
+  const installed = join(cacheDir, 'one-api-0.6.10');
+  const command = await built(installed);
   if (typeof command !== 'string') return command;
   const port = await freePort();
   const folder = join(dir, 'one-api');
@@ -29,6 +34,7 @@ export async function startOneApi({ cacheDir, dir, upstreamPort }: PeerFolders):
       SQLITE_PATH: join(folder, 'one-api.db'),
       INITIAL_ROOT_TOKEN: TOKEN,
       INITIAL_ROOT_ACCESS_TOKEN: ACCESS_TOKEN,
+      TIKTOKEN_CACHE_DIR: join(installed, 'vocabularies'),
       GIN_MODE: 'release',
       MEMORY_CACHE_ENABLED: 'true',
       BATCH_UPDATE_ENABLED: 'true',
@@ -61,19 +67,35 @@ async function configure(port: number, upstreamPort: number): Promise<void> {
 async function built(folder: string): Promise<string | Missing> {
   const executable = join(folder, 'one-api');
   if (existsSync(executable)) return executable;
-  const downloaded = await run('go', ['mod', 'download', '-json', MODULE]).catch((error: Error) => error);
-  if (downloaded instanceof Error)
-    return { missing: `go cannot download ${MODULE}: ${downloaded.message.slice(0, 200)}` };
-  const { Dir } = JSON.parse(downloaded) as { Dir: string };
   const source = join(folder, 'source');
-  cpSync(Dir, source, { recursive: true });
-  // Go keeps modules read-only.
-  await run('chmod', ['-R', 'u+w', source]);
-  for (const theme of THEMES) {
-    mkdirSync(join(source, 'web/build', theme), { recursive: true });
-    writeFileSync(join(source, 'web/build', theme, 'index.html'), '<!doctype html>');
+  try {
+    cpSync(await downloaded(MODULE), source, { recursive: true });
+    // Go keeps modules read-only.
+    await run('chmod', ['-R', 'u+w', source]);
+    for (const theme of THEMES) {
+      mkdirSync(join(source, 'web/build', theme), { recursive: true });
+      writeFileSync(join(source, 'web/build', theme, 'index.html'), '<!doctype html>');
+    }
+    await keepVocabularies(join(folder, 'vocabularies'));
+    await run('go', ['-C', source, 'build', '-o', executable, '.']);
+    return executable;
+  } catch (error) {
+    return { missing: `go cannot build ${MODULE}: ${(error as Error).message.trim().slice(-300)}` };
   }
-  const made = await run('go', ['-C', source, 'build', '-o', executable, '.']).catch((error: Error) => error);
-  if (made instanceof Error) return { missing: `go cannot build ${MODULE}: ${made.message.slice(-200)}` };
-  return executable;
+}
+
+/** Copies them under the names that its tokenizer gives to what it has downloaded. */
+async function keepVocabularies(folder: string): Promise<void> {
+  const assets = join(await downloaded(VOCABULARIES), 'assets');
+  mkdirSync(folder, { recursive: true });
+  for (const file of readdirSync(assets).filter((name) => name.endsWith('.tiktoken'))) {
+    const name = createHash('sha1').update(`${VOCABULARY_URL}${file}`).digest('hex');
+    cpSync(join(assets, file), join(folder, name));
+  }
+}
+
+/** @returns the module's folder */
+async function downloaded(module: string): Promise<string> {
+  const answer = await run('go', ['mod', 'download', '-json', module]);
+  return (JSON.parse(answer) as { Dir: string }).Dir;
 }

@@ -1,6 +1,6 @@
 /** A gateway of someone else, as a system: a process of its own, with all that it starts. */
 import { spawn } from 'node:child_process';
-import { mkdirSync, openSync } from 'node:fs';
+import { mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { treeOf } from '../../proc.ts';
@@ -25,7 +25,10 @@ export interface PeerOrder {
 /** Python programs of this size take most of a minute to import on a busy machine. */
 const READY_WITHIN_MS = 180_000;
 
-/** Starts it and waits for a first answer. @throws Error that names its log when there is none */
+/** Of a log, in an error. */
+const LOG_CHARACTERS = 1_000;
+
+/** Starts it and waits for a first answer. @throws Error with the end of its log when there is none */
 export async function startPeer(order: PeerOrder): Promise<System> {
   const { name, command, args, env = {}, dir, port, key = 'x', headers = {}, fits } = order;
   mkdirSync(dir, { recursive: true });
@@ -63,7 +66,8 @@ export async function startPeer(order: PeerOrder): Promise<System> {
     await answering(system, isOver);
   } catch (error) {
     await system.stop();
-    throw new Error(`${name} (${logFile}): ${(error as Error).message}`);
+    const last = readFileSync(logFile, 'utf8').slice(-LOG_CHARACTERS);
+    throw new Error(`${name}: ${(error as Error).message}\n${last}`);
   }
   return { ...system, pids: treeOf(child.pid!) };
 }
