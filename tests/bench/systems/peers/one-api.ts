@@ -37,6 +37,8 @@ export async function startOneApi({ cacheDir, dir, upstreamPort }: PeerFolders):
       TIKTOKEN_CACHE_DIR: join(installed, 'vocabularies'),
       GIN_MODE: 'release',
       MEMORY_CACHE_ENABLED: 'true',
+      // It learns of its upstream when it next reads its tables.
+      SYNC_FREQUENCY: '10',
       BATCH_UPDATE_ENABLED: 'true',
       BATCH_UPDATE_INTERVAL: '5',
       GLOBAL_API_RATE_LIMIT: '1000000',
