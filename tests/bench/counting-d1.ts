@@ -1,5 +1,5 @@
 /** Wraps D1 with counters, which add up the rows read and written by D1's own `meta`. */
-import type { D1Counts } from './counts.ts';
+import { type D1Counts, statementName } from './counts.ts';
 
 interface Result {
   readonly results: Record<string, unknown>[];
@@ -24,18 +24,24 @@ type Tally = { -readonly [K in keyof D1Counts]: D1Counts[K] };
 /** Counts each statement of a batch as a query, as Cloudflare does. */
 export function countedDatabase(database: Database, tally: Tally): Database {
   const originals = new WeakMap<Statement, Statement>();
-  const count = <R extends Result>(result: R): R => {
+  const texts = new WeakMap<Statement, string>();
+  const count = <R extends Result>(result: R, sql: string): R => {
+    const { rows_read, rows_written } = result.meta;
     tally.queries += 1;
-    tally.rowsRead += result.meta.rows_read;
-    tally.rowsWritten += result.meta.rows_written;
+    tally.rowsRead += rows_read;
+    tally.rowsWritten += rows_written;
+    if (rows_written > 0) {
+      const name = statementName(sql);
+      tally.written[name] = (tally.written[name] ?? 0) + rows_written;
+    }
     return result;
   };
 
   const countedStatement = (statement: Statement, sql: string): Statement => {
-    const all = async () => count(await statement.all());
+    const all = async () => count(await statement.all(), sql);
     const counted: Statement = {
       bind: (...values) => countedStatement(statement.bind(...values), sql),
-      run: async () => count(await statement.run()),
+      run: async () => count(await statement.run(), sql),
       all,
       first: async (column) => {
         const row = (await all()).results[0] ?? null;
@@ -54,6 +60,7 @@ export function countedDatabase(database: Database, tally: Tally): Database {
       },
     };
     originals.set(counted, statement);
+    texts.set(counted, sql);
     return counted;
   };
 
@@ -61,7 +68,7 @@ export function countedDatabase(database: Database, tally: Tally): Database {
     prepare: (sql: string) => countedStatement(target.prepare(sql), sql),
     batch: async (statements: Statement[]) => {
       const results = await target.batch(statements.map((each) => originals.get(each) ?? each));
-      return results.map(count);
+      return results.map((result, i) => count(result, texts.get(statements[i]!) ?? ''));
     },
   });
 

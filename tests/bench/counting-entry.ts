@@ -3,7 +3,7 @@
  * unchanged; its Durable Objects and handlers receive bindings that count and forward.
  */
 import { countedDatabase } from './counting-d1.ts';
-import { BINDINGS, COUNTS_PATH, OBJECTS, type ObjectName, type RawCounts } from './counts.ts';
+import { BINDINGS, COUNTS_PATH, OBJECTS, type ObjectName, type RawCounts, statementName } from './counts.ts';
 
 type Fn = (this: unknown, ...args: unknown[]) => unknown;
 type Class = new (context: ObjectContext, env: Env) => object;
@@ -21,10 +21,10 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] extends object ? Mutable<T[K]
 
 // the cast hides the path from TypeScript, because the bundle does not exist when types are checked
 const bundle: Bundle = await import('./index.js' as string);
-const none = () => ({ calls: {}, alarms: 0, rowsWritten: 0, rowsRead: 0, activeMs: 0 });
+const none = () => ({ calls: {}, alarms: 0, rowsWritten: 0, rowsRead: 0, written: {}, activeMs: 0 });
 const counts: Mutable<RawCounts> = {
   objects: { Wallet: none(), Pool: none(), Batch: none(), RateLimiter: none(), ResponseStore: none() },
-  d1: { queries: 0, rowsRead: 0, rowsWritten: 0 },
+  d1: { queries: 0, rowsRead: 0, rowsWritten: 0, written: {} },
   queued: 0,
   requests: {},
 };
@@ -152,19 +152,24 @@ function methodsOf(prototype: object): string[] {
 function countStorage({ storage }: ObjectContext, name: ObjectName): void {
   const count = counts.objects[name];
   const { sql } = storage;
+  const wrote = (what: string, rows: number) => {
+    if (rows === 0) return;
+    count.rowsWritten += rows;
+    count.written[what] = (count.written[what] ?? 0) + rows;
+  };
   const exec = sql.exec;
   sql.exec = (...args) => {
     const cursor = exec.apply(sql, args);
     // the cursor counts while it is read, which all callers do synchronously
     queueMicrotask(() => {
       count.rowsRead += cursor.rowsRead;
-      count.rowsWritten += cursor.rowsWritten;
+      wrote(statementName(String(args[0])), cursor.rowsWritten);
     });
     return cursor;
   };
   const setAlarm = storage.setAlarm;
   storage.setAlarm = (...args) => {
-    count.rowsWritten += 1;
+    wrote('setAlarm', 1);
     return setAlarm.apply(storage, args);
   };
 }

@@ -111,6 +111,7 @@ function difference(after: RawCounts, before: RawCounts): RawCounts {
       alarms: a.alarms - b.alarms,
       rowsWritten: a.rowsWritten - b.rowsWritten,
       rowsRead: a.rowsRead - b.rowsRead,
+      written: differences(a.written, b.written),
       activeMs: a.activeMs - b.activeMs,
     };
     return [name, counts] as const;
@@ -121,6 +122,7 @@ function difference(after: RawCounts, before: RawCounts): RawCounts {
       queries: after.d1.queries - before.d1.queries,
       rowsRead: after.d1.rowsRead - before.d1.rowsRead,
       rowsWritten: after.d1.rowsWritten - before.d1.rowsWritten,
+      written: differences(after.d1.written, before.d1.written),
     },
     queued: after.queued - before.queued,
     requests: differences(after.requests, before.requests),

@@ -24,6 +24,8 @@ export interface ObjectCounts {
   /** Rows written in its SQLite, and one for each alarm that was set. */
   readonly rowsWritten: number;
   readonly rowsRead: number;
+  /** `rowsWritten` by statement, as `statementName` names them. */
+  readonly written: Record<string, number>;
   /** The time in which at least one call was running, over all objects of the class. */
   readonly activeMs: number;
 }
@@ -32,6 +34,14 @@ export interface D1Counts {
   readonly queries: number;
   readonly rowsRead: number;
   readonly rowsWritten: number;
+  /** `rowsWritten` by statement, as `statementName` names them. */
+  readonly written: Record<string, number>;
+}
+
+/** The verb and the table of a statement that writes, such as `UPDATE request`. */
+export function statementName(sql: string): string {
+  const [, verb, table] = /\b(INSERT|UPDATE|DELETE)\b(?: OR \w+)?(?: INTO| FROM)? "?(\w+)/i.exec(sql) ?? [];
+  return verb === undefined ? 'other' : `${verb.toUpperCase()} ${table}`;
 }
 
 export interface RawCounts {
