@@ -138,7 +138,7 @@ function readAccount(select: Select): AccountRows | null {
     lease: select('lease'),
     page,
     receipt: select('receipt'),
-    key_spend: select('key_spend'),
+    key_spend: select('spend'),
     token_spend: select('token_spend'),
     replay: select('replay', 'lookup, request_id, runs, answer, paid_nano_usd'),
     outbox: select('outbox')?.length,

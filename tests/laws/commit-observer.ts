@@ -8,10 +8,11 @@ import { unreleased } from './l04-holds.ts';
 import type { CreditRow, RequestRow, Violation } from './world.ts';
 
 /**
- * Run it once on a Wallet's database that has its tables. Triggers record into
+ * Run it once on a Wallet's database that has its tables. The index makes sums of holds fast. Triggers record into
  * temporary tables; `hold_end` is a world's `ends`.
  */
 export const OBSERVER_SQL = `
+CREATE INDEX IF NOT EXISTS main.request_held_for_observer ON request (state) WHERE state = 'held';
 CREATE TEMP TABLE IF NOT EXISTS hold_end (
   request_id TEXT, from_state TEXT, to_state TEXT,
   held_before_nano_usd INTEGER, held_after_nano_usd INTEGER, charge_nano_usd INTEGER);

@@ -138,7 +138,7 @@ function usageIsProjected({ d1, final }: World, { accountId, request, entry }: A
   return found;
 }
 
-/** Caps are sums over key_spend: the charges, less what was credited back. */
+/** Caps are sums over spend: the charges, less what was credited back. */
 function spendAddsUp(world: World, { accountId, key_spend, entry, request }: AccountRows) {
   const { found, equal } = findings('L10');
   if (!key_spend || !entry || !request || !world.d1?.usage_event) return found;
@@ -169,9 +169,12 @@ function receiptsAreCounted({ final, accounts, d1 }: World) {
   const { found, equal } = findings('L10');
   const isKnown = accounts.every(({ receipt, page }) => receipt && page);
   if (!final || !isKnown || !d1?.receipt_hour) return found;
-  const taken = accounts.flatMap(({ receipt = [], page = [] }) => [
+  const taken = accounts.flatMap(({ receipt = [], page = [], request = [] }) => [
     ...receipt.filter(({ settled }) => settled === 1),
     ...matchedReceipts(page),
+    ...request.flatMap(({ request_id, node_id, receipt = '0' }) =>
+      receipt === '0' || node_id === null ? [] : [{ request_id, node_id }],
+    ),
   ]);
   const ofNode = Map.groupBy(taken, ({ node_id }) => node_id);
   const counted = Map.groupBy(d1.receipt_hour, ({ node_id }) => node_id);

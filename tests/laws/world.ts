@@ -149,6 +149,8 @@ export interface RequestRow extends EndedColumns {
   readonly token_id: string | null;
   readonly token_cap_nano_usd: number | null;
   readonly held_nano_usd: number;
+  /** 0: the billed node's receipt has not come, or differs from the bill. For a request under a lease: absent. */
+  readonly receipt?: string;
   /** For a request under a lease: its hold when it ended. */
   readonly drawn_nano_usd?: number | null;
   readonly cache_hit_nano_usd: number;
@@ -186,6 +188,7 @@ export interface ReceiptRow extends TokenColumns {
   readonly settled: number;
 }
 
+/** A row of the Wallet's view `spend`. */
 export interface KeySpendRow {
   readonly key_id: string;
   readonly day: number;

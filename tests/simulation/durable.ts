@@ -2,6 +2,8 @@
  * The host of a Durable Object: storage that survives restarts, an instance that does not, one alarm, and calls whose
  * arguments and results are copied. A result leaves only after the call has been carried out.
  */
+
+import type { Balance } from '../../worker/domain/wallet.ts';
 import { OBSERVER_SQL, observeCommit } from '../laws/commit-observer.ts';
 import type { CreditRow, Violation } from '../laws/world.ts';
 import type { DurableClass, DurableInstance } from './bundle/bundle.ts';
@@ -142,9 +144,17 @@ export class DurableHost {
 
   #observeBalance(): void {
     if (this.violations.length > 10) return;
-    const [credit] = this.sql.rows<CreditRow & { promised: number }>(COMMIT_SQL);
-    const held = [{ state: 'held', held_nano_usd: credit!.promised }];
-    this.violations.push(...observeCommit({ accountId: this.name, credit: credit!, held }));
+    const [stored] = this.sql.rows<CreditRow & { promised: number }>(COMMIT_SQL);
+    const held = [{ state: 'held', held_nano_usd: stored!.promised }];
+    // The sums that requests are admitted by are kept in memory, so the Wallet is asked for them.
+    void (this.#instance!.balance as () => Promise<Balance>)().then((said) => {
+      const credit = { ...stored!, held_nano_usd: said.heldNanoUsd };
+      this.violations.push(...observeCommit({ accountId: this.name, credit, held }));
+      const sums = [said.grantedNanoUsd, said.paidNanoUsd].join(' + ');
+      const entries = [credit.granted_nano_usd, credit.paid_nano_usd].join(' + ');
+      if (sums !== entries)
+        this.violations.push({ law: 'L1', about: this.name, what: `says ${sums}, its entries ${entries}` });
+    });
   }
 
   #setAlarm(atMs: number): void {

@@ -88,7 +88,7 @@ function accountRowsOf({ name, sql }: DurableHost): AccountRows {
     lease: rows('lease'),
     page,
     receipt: rows('receipt'),
-    key_spend: rows('key_spend'),
+    key_spend: rows('spend'),
     token_spend: rows('token_spend'),
     replay: rows('replay'),
     outbox: sql.rows<{ n: number }>('SELECT count(*) AS n FROM outbox')[0]!.n,

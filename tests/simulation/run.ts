@@ -226,8 +226,10 @@ function waitFor<T>(runUntil: RunUntil, promise: Promise<T>): T {
 
 function isAtRest(universe: Universe, accountId: string): boolean {
   const { sql } = universe.host('Wallet', accountId);
+  const published = universe.d1.rows<{ account_id: string; told_seq: number }>('projection');
+  const publishedSeq = published.find(({ account_id }) => account_id === accountId)?.told_seq ?? 0;
   const [row] = sql.rows<{ busy: number }>(
-    `SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM request WHERE state = 'held')
+    `SELECT (SELECT count(*) FROM request WHERE outbox_seq > ${publishedSeq}) + (SELECT count(*) FROM outbox) + (SELECT count(*) FROM request WHERE state = 'held')
        + (SELECT count(*) FROM lease WHERE ended_at_ms IS NULL) AS busy`,
   );
   return row!.busy === 0;

@@ -21,6 +21,7 @@ import type { Ledger } from './ledger.ts';
 import type { LedgerStore } from './ledger-store.ts';
 import type { RateCounters } from './rate-counters.ts';
 import { rateLimitState } from './rate-limit-state.ts';
+import type { RequestStore } from './request-store.ts';
 import type { WalletStore } from './store.ts';
 
 type ResizeResult = Awaited<ReturnType<WalletApi['resize']>>;
@@ -30,6 +31,7 @@ const SLACK_RETURNS_MS = 300;
 
 interface AdmissionDeps {
   readonly store: WalletStore;
+  readonly requestStore: RequestStore;
   readonly ledgerStore: LedgerStore;
   readonly ledger: Ledger;
   readonly headroom: Headroom;
@@ -50,9 +52,9 @@ export class WalletAdmission {
 
   /** Admits a request with a hold, or refuses it. Idempotent by request id. */
   admit(request: AdmitRequest, nowMs: number): AdmitResult {
-    const { store, ledger, headroom } = this.#deps;
+    const { requestStore, ledger, headroom } = this.#deps;
     const { keyId, limits } = request;
-    const known = store.request(request.requestId);
+    const known = requestStore.find(request.requestId);
     if (known) return this.#admitted(known.heldNanoUsd, request, nowMs);
 
     const loads = headroom.loads(keyId, limits, nowMs);
@@ -73,14 +75,14 @@ export class WalletAdmission {
 
   /** Changes the size of a hold, as far as balance and caps allow, and renews it. */
   resize({ requestId, wantedNanoUsd, tokens, answer }: ResizeRequest, nowMs: number): ResizeResult {
-    const { store, ledgerStore, headroom, rateCounters, holdMs } = this.#deps;
-    const request = store.request(requestId);
+    const { store, requestStore, ledgerStore, headroom, rateCounters, affinity, holdMs } = this.#deps;
+    const request = requestStore.find(requestId);
     if (request?.state !== 'held') return null;
     const tightest = headroom.bound(request, nowMs);
     const heldNanoUsd = nanoUsd(Math.min(wantedNanoUsd, request.heldNanoUsd + tightest.leftNanoUsd));
     const after = { heldNanoUsd, tokens: tokens ?? request.tokens, holdExpiresAtMs: nowMs + holdMs() };
-    if (answer) store.keepHome(answer.conversation, answer, nowMs);
-    store.setHold(requestId, after);
+    if (answer) affinity.keep(answer, null, nowMs);
+    requestStore.setHold(request, after);
     const more = heldNanoUsd - request.heldNanoUsd;
     ledgerStore.changeHeld(more);
     if (request.token) store.changeTokenUse(request.token.id, { spentNanoUsd: 0, heldNanoUsd: more }, nowMs);
@@ -89,7 +91,7 @@ export class WalletAdmission {
   }
 
   #hold(request: AdmitRequest, heldNanoUsd: NanoUsd, nowMs: number): void {
-    const { store, ledgerStore, rateCounters, holdMs, wakeAt } = this.#deps;
+    const { store, requestStore, ledgerStore, rateCounters, holdMs, wakeAt } = this.#deps;
     const token = request.token ?? null;
     const holdExpiresAtMs = nowMs + holdMs();
     const held: HeldRequest = {
@@ -113,8 +115,9 @@ export class WalletAdmission {
       holdExpiresAtMs,
       background: request.background,
       token,
+      conversation: request.conversation ?? null,
     };
-    store.insertRequest(held);
+    requestStore.insert(held);
     ledgerStore.changeHeld(heldNanoUsd);
     if (token) store.changeTokenUse(token.id, { spentNanoUsd: 0, heldNanoUsd }, nowMs);
     rateCounters.admit(held);

@@ -1,7 +1,7 @@
 /**
- * The nodes that gave conversations of busy keys their last answers, as isolates report them. They are kept in memory
- * only: engines forget prefixes too, and a row for each turn would cost as much as the rest of a request. Isolates get
- * those of other isolates with their lease grants.
+ * The nodes that gave conversations their last answers. They are kept in memory: engines forget prefixes too, and a row
+ * for each turn would cost as much as the rest of a request. After a restart those of requests with a hold of their own are
+ * found among these requests. Isolates get those of other isolates with their lease grants.
  */
 
 import type { ConversationHome } from '../domain/conversation.ts';
@@ -14,24 +14,38 @@ const CHANGES_PER_GRANT_MAX = 1_000;
 
 interface AffinityChange extends ConversationAffinity {
   readonly seq: number;
-  /** The lease whose isolate reported it. */
-  readonly leaseId: string;
+  /** The lease whose isolate reported it; null: a request with a hold of its own. */
+  readonly leaseId: string | null;
 }
 
 export class Affinity {
-  readonly #homes = new Map<number, ConversationHome>();
+  /** The one that was reported longest ago comes first. */
+  readonly #homes = new Map<number, ConversationHome & { readonly atMs: number }>();
   #changes: AffinityChange[] = [];
   /** Starts from the clock, so that sequence numbers still rise after the object restarts. */
   #seq = Date.now();
 
   find(conversation: number): ConversationHome | null {
-    return this.#homes.get(conversation) ?? null;
+    const home = this.#homes.get(conversation);
+    return home ? { nodeId: home.nodeId, promptTokens: home.promptTokens } : null;
   }
 
-  keep({ conversation, nodeId, promptTokens }: ConversationAffinity, leaseId: string): void {
+  /** Forgets what was reported before `beforeMs`. */
+  forget(beforeMs: number): void {
+    for (const [conversation, { atMs }] of this.#homes) {
+      if (atMs >= beforeMs) return;
+      this.#homes.delete(conversation);
+    }
+  }
+
+  keep(
+    { conversation, nodeId, promptTokens }: ConversationAffinity,
+    leaseId: string | null,
+    nowMs: number,
+  ): void {
     const before = this.#homes.get(conversation);
     this.#homes.delete(conversation);
-    this.#homes.set(conversation, { nodeId, promptTokens });
+    this.#homes.set(conversation, { nodeId, promptTokens, atMs: nowMs });
     if (this.#homes.size > CONVERSATIONS_MAX) this.#homes.delete(this.#homes.keys().next().value!);
     if (before?.nodeId === nodeId && before.promptTokens === promptTokens) return;
     this.#seq += 1;

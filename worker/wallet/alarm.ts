@@ -7,18 +7,22 @@ import type { IdempotencyStore } from './idempotency-store.ts';
 import type { Leases } from './leases.ts';
 import type { OutboxStore } from './outbox-store.ts';
 import type { Receipts } from './receipts.ts';
-import type { WalletStore } from './store.ts';
+import type { RequestStore } from './request-store.ts';
+import type { WalletSettlement } from './settlement.ts';
 
 /** Lets the items of one burst share a D1 batch, and still shows usage within a second. */
 export const PUBLISH_DELAY_MS = 500;
 /** Pause after a failure. D1 is one database for all accounts, so it is not tried in quick succession. */
 const RETRY_MS = 5_000;
+/** What a lost object has not published is published within this time, if nothing wakes the object earlier. */
+const PUBLISHED_WITHIN_MS = 180_000;
 /** Least time between two trims: rows that are a day old may stay a little longer, and each search for them costs reads. */
 export const TRIM_EVERY_MS = 3_600_000;
 
 /** The parts of a Wallet that have deadlines. */
 export interface DeadlineSources {
-  readonly store: WalletStore;
+  readonly requestStore: RequestStore;
+  readonly settlement: WalletSettlement;
   readonly outboxStore: OutboxStore;
   readonly idempotencyStore: IdempotencyStore;
   readonly receipts: Receipts;
@@ -33,6 +37,7 @@ export class Alarm {
   #atMs = Number.POSITIVE_INFINITY;
   /** After a failure, the time before which nothing is published again; 0: nothing failed. */
   #retryAtMs = 0;
+  #timer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
@@ -50,8 +55,18 @@ export class Alarm {
     void this.#storage.setAlarm(atMs);
   }
 
-  wakeToPublish(): void {
-    this.wakeAt(Math.max(Date.now() + PUBLISH_DELAY_MS, this.#retryAtMs));
+  /**
+   * Has `publish` called in PUBLISH_DELAY_MS. A timer does, which writes nothing, when the alarm would publish soon enough
+   * if this object was lost before.
+   */
+  wakeToPublish(publish: () => void): void {
+    const atMs = Math.max(Date.now() + PUBLISH_DELAY_MS, this.#retryAtMs);
+    if (this.#atMs > atMs + PUBLISHED_WITHIN_MS) this.wakeAt(atMs);
+    else
+      this.#timer ??= setTimeout(() => {
+        this.#timer = null;
+        publish();
+      }, atMs - Date.now());
   }
 
   /** The alarm has gone off, so none is set any more. */
@@ -74,18 +89,19 @@ export class Alarm {
 
 /** The times at which something has to be done, from PUBLISH_DELAY_MS after now on. */
 function deadlinesOf(sources: DeadlineSources, nowMs: number): number[] {
-  const { store, outboxStore, idempotencyStore, receipts, leases, graceMs } = sources;
+  const { requestStore, settlement, outboxStore, idempotencyStore, receipts, leases, graceMs } = sources;
   const soonMs = nowMs + PUBLISH_DELAY_MS;
   const deadlines: number[] = [];
-  if (!outboxStore.isEmpty()) deadlines.push(soonMs);
+  if (!outboxStore.isEmpty() || requestStore.hasUnpublished()) deadlines.push(soonMs);
   const receiptCheckMs = receipts.nextCheckMs();
   if (receiptCheckMs !== null) deadlines.push(Math.max(soonMs, receiptCheckMs));
-  if (store.settleable(nowMs, graceMs(), 1).length > 0) deadlines.push(soonMs);
+  if (requestStore.expired(nowMs).some((request) => settlement.isSettleable(request, nowMs)))
+    deadlines.push(soonMs);
   const leaseExpiryMs = leases.nextExpiryMs(nowMs);
   if (leaseExpiryMs !== null) deadlines.push(Math.max(soonMs, leaseExpiryMs));
-  const holdExpiryMs = store.nextHoldExpiryMs(nowMs);
+  const holdExpiryMs = requestStore.nextHoldExpiryMs(nowMs);
   if (holdExpiryMs !== null) deadlines.push(holdExpiryMs + 1);
-  const orphanedMs = store.nextHoldExpiryMs(0);
+  const orphanedMs = requestStore.nextHoldExpiryMs(0);
   if (orphanedMs !== null && orphanedMs < nowMs) deadlines.push(Math.max(soonMs, orphanedMs + graceMs() + 1));
   const oldestReplayMs = idempotencyStore.oldestMs();
   if (oldestReplayMs !== null)

@@ -14,6 +14,7 @@ import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { TokenCap } from '../domain/wallet.ts';
 import type { Ledger } from './ledger.ts';
 import type { RateCounters } from './rate-counters.ts';
+import type { SpendStore } from './spend-store.ts';
 import type { WalletStore } from './store.ts';
 
 /** How much more may be held, and which bound sets that amount. */
@@ -25,11 +26,18 @@ interface Bound {
 
 export class Headroom {
   readonly #store: WalletStore;
+  readonly #spendStore: SpendStore;
   readonly #ledger: Ledger;
   readonly #rateCounters: RateCounters;
 
-  constructor(deps: { store: WalletStore; ledger: Ledger; rateCounters: RateCounters }) {
+  constructor(deps: {
+    store: WalletStore;
+    spendStore: SpendStore;
+    ledger: Ledger;
+    rateCounters: RateCounters;
+  }) {
     this.#store = deps.store;
+    this.#spendStore = deps.spendStore;
     this.#ledger = deps.ledger;
     this.#rateCounters = deps.rateCounters;
   }
@@ -51,7 +59,7 @@ export class Headroom {
 
   /** Without a cap the sum is not needed, so its rows are not read. */
   #spent(keyId: string | null, { capNanoUsd, capPeriod }: Cap, nowMs: number): NanoUsd {
-    return capNanoUsd === null ? nanoUsd(0) : this.#store.spentSince(keyId, periodStartDay(capPeriod, nowMs));
+    return capNanoUsd === null ? nanoUsd(0) : this.#spendStore.since(keyId, periodStartDay(capPeriod, nowMs));
   }
 
   /** The rest of a short-lived token's cap, in nano-USD; infinite without a token. */

@@ -14,6 +14,8 @@ export interface HeldRequest extends RequestRecord {
   readonly background: boolean;
   /** null: the request came with an API key */
   readonly token: TokenCap | null;
+  /** Hash of what its conversation keeps as it grows; null: unknown. */
+  readonly conversation: number | null;
 }
 
 /** The request without the Wallet's own fields. */
@@ -24,6 +26,7 @@ export function publicRecord(request: HeldRequest): RequestRecord {
     holdExpiresAtMs: _holdExpiresAtMs,
     background: _background,
     token: _token,
+    conversation: _conversation,
     ...record
   } = request;
   return record;

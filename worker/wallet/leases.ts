@@ -30,9 +30,9 @@ import type { LedgerStore } from './ledger-store.ts';
 import { NOTHING_LEASED, type RateCounters } from './rate-counters.ts';
 import { rateLimitState } from './rate-limit-state.ts';
 import type { ReceiptStore } from './receipt-store.ts';
+import type { RequestStore } from './request-store.ts';
 import { type LeasedHoldEnd, provenBy, type WalletSettlement } from './settlement.ts';
 import type { SettlementGroups } from './settlement-groups.ts';
-import type { WalletStore } from './store.ts';
 
 /**
  * A live isolate reports several times within this time. Slack of one that is silent for longer is not worth waiting
@@ -45,7 +45,7 @@ const YOUNG_MS = 3 * 3_600_000;
 const CONTENDED_MS = 5_000;
 
 interface LeasesDeps {
-  readonly store: WalletStore;
+  readonly requestStore: RequestStore;
   readonly ledgerStore: LedgerStore;
   readonly leaseStore: LeaseStore;
   readonly receiptStore: ReceiptStore;
@@ -212,7 +212,7 @@ export class Leases {
     if (newEnds.length === 0) return lease;
     for (const { conversation, nodeId, usage } of newEnds)
       if (conversation !== undefined && nodeId !== null && usage !== null)
-        affinity.keep({ conversation, nodeId, promptTokens: usage.promptTokens }, leaseId);
+        affinity.keep({ conversation, nodeId, promptTokens: usage.promptTokens }, leaseId, nowMs);
     const unsettled = lease.settledByReceipts
       ? newEnds.filter(({ requestId }) => groups.find(requestId, nowMs) === null)
       : newEnds;
@@ -233,7 +233,7 @@ export class Leases {
     { requestId, stream, admittedAgoMs, heldNanoUsd }: LeasedEnd,
     nowMs: number,
   ): Lease {
-    const { store, ledgerStore, ledger, rateCounters } = this.#deps;
+    const { requestStore, ledgerStore, ledger, rateCounters } = this.#deps;
     const { keyId, modelId, price, limits } = lease.terms;
     const ownNanoUsd = nanoUsd(Math.min(heldNanoUsd, lease.allotment.nanoUsd + ledger.available()));
     const fromLeaseNanoUsd = Math.min(ownNanoUsd, lease.allotment.nanoUsd);
@@ -258,8 +258,9 @@ export class Leases {
       tokens: 0,
       background: false,
       token: null,
+      conversation: null,
     };
-    store.insertRequest(held);
+    requestStore.insert(held);
     ledgerStore.changeHeld(ownNanoUsd - fromLeaseNanoUsd);
     rateCounters.admit(held);
     const allotment = { ...lease.allotment, nanoUsd: nanoUsd(lease.allotment.nanoUsd - fromLeaseNanoUsd) };
@@ -275,10 +276,10 @@ export class Leases {
     { isLast }: { isLast: boolean },
     nowMs: number,
   ): Lease {
-    const { store, groups, leaseStore, rateCounters } = this.#deps;
+    const { requestStore, groups, leaseStore, rateCounters } = this.#deps;
     const holds: LeasedHoldEnd[] = [];
     for (const [requestId, own] of Map.groupBy(receipts, (receipt) => receipt.requestId)) {
-      if (groups.find(requestId, nowMs) !== null || store.request(requestId) !== null) continue;
+      if (groups.find(requestId, nowMs) !== null || requestStore.find(requestId) !== null) continue;
       const stream = parseTicket(own[0]!.ticket)!.stream;
       // A lease cannot have more proven requests than it admitted.
       const isOpen = lease.endedAtMs === null && holds.length < lease.allotment.requests;

@@ -1,4 +1,4 @@
-/** The ledger's rows and the account's sums of credit: every statement, no decision. */
+/** The ledger's rows, and the account's sums of credit, which are kept in memory: every statement, no decision. */
 import {
   type Credit,
   EMPTY_LEDGER,
@@ -8,7 +8,7 @@ import {
   openingState,
 } from '../domain/ledger.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
-import { allRows, firstRow, toEntry } from './rows.ts';
+import { allRows, firstRow, type Row, toEntry } from './rows.ts';
 
 /** The account's credit now, and the last entry of its hash chain. */
 export interface LedgerHead extends Credit {
@@ -22,28 +22,51 @@ export interface LedgerHead extends Credit {
 export class LedgerStore {
   readonly #sql: SqlStorage;
 
+  #head!: LedgerHead;
+  /** The number of the last entry that the checkpoint has. */
+  #checkpointSeq = 0;
+
   constructor(sql: SqlStorage) {
     this.#sql = sql;
+    this.load();
+  }
+
+  /** Sums what is stored, at first and after a failed transaction: the checkpoint, the entries after it, and the holds. */
+  load(): void {
+    const row = firstRow(this.#sql, 'SELECT * FROM checkpoint')!;
+    this.#checkpointSeq = row.seq as number;
+    const held = firstRow(
+      this.#sql,
+      `SELECT (SELECT coalesce(sum(held_nano_usd), 0) FROM request WHERE request_id >= ? AND state = 'held')
+         + (SELECT coalesce(sum(held_nano_usd), 0) FROM lease WHERE ended_at_ms IS NULL) AS nano_usd`,
+      row.open_from!,
+    )!;
+    this.#head = {
+      grantedNanoUsd: nanoUsd(row.granted_nano_usd as number),
+      paidNanoUsd: nanoUsd(row.paid_nano_usd as number),
+      heldNanoUsd: nanoUsd(0),
+      owedNanoUsd: nanoUsd(row.owed_nano_usd as number),
+      seq: this.#checkpointSeq,
+      hash: row.hash as string,
+    };
+    const after = 'SELECT * FROM entry WHERE seq > ? ORDER BY seq';
+    for (const entry of allRows(this.#sql, after, this.#checkpointSeq).map(toEntry)) this.#move(entry, 0);
+    this.changeHeld(held.nano_usd as number);
   }
 
   head(): LedgerHead {
-    const row = firstRow(this.#sql, 'SELECT * FROM credit')!;
-    return {
-      grantedNanoUsd: nanoUsd(row.granted_nano_usd as number),
-      paidNanoUsd: nanoUsd(row.paid_nano_usd as number),
-      heldNanoUsd: nanoUsd(row.held_nano_usd as number),
-      owedNanoUsd: nanoUsd(row.owed_nano_usd as number),
-      seq: row.head_seq as number,
-      hash: row.head_hash as string,
-    };
+    return this.#head;
   }
 
+  /** @throws RangeError when more would be held than there is */
   changeHeld(byNanoUsd: number): void {
-    this.#sql.exec('UPDATE credit SET held_nano_usd = held_nano_usd + ?', byNanoUsd);
+    this.#set({ ...this.#head, heldNanoUsd: nanoUsd(this.#head.heldNanoUsd + byNanoUsd) });
   }
 
   changeOwed(byNanoUsd: number): void {
-    this.#sql.exec('UPDATE credit SET owed_nano_usd = owed_nano_usd + ?', byNanoUsd);
+    const owedNanoUsd = nanoUsd(this.#head.owedNanoUsd + byNanoUsd);
+    this.#sql.exec('UPDATE checkpoint SET owed_nano_usd = ?', owedNanoUsd);
+    this.#head = { ...this.#head, owedNanoUsd };
   }
 
   /** Appends the entry, and moves the balance, the head of the chain and the held sum along with it. */
@@ -59,20 +82,45 @@ export class LedgerStore {
       entry.balanceNanoUsd,
       entry.hash,
     );
-    this.#sql.exec(
-      'UPDATE credit SET granted_nano_usd = granted_nano_usd + ?, paid_nano_usd = paid_nano_usd + ?, held_nano_usd = held_nano_usd + ?, head_seq = ?, head_hash = ?',
-      entry.grantedNanoUsd,
-      entry.paidNanoUsd,
-      heldByNanoUsd,
-      entry.seq,
-      entry.hash,
-    );
+    this.#move(entry, heldByNanoUsd);
   }
 
-  /** Finds an entry by what it is for, even if it was folded. Of charges only those that were not folded are found. */
-  find(kind: EntryKind, reference: string): Entry | null {
+  #move(entry: Entry, heldByNanoUsd: number): void {
+    const { grantedNanoUsd, paidNanoUsd, heldNanoUsd, owedNanoUsd } = this.#head;
+    this.#set({
+      grantedNanoUsd: nanoUsd(grantedNanoUsd + entry.grantedNanoUsd),
+      paidNanoUsd: nanoUsd(paidNanoUsd + entry.paidNanoUsd),
+      heldNanoUsd: nanoUsd(heldNanoUsd + heldByNanoUsd),
+      owedNanoUsd,
+      seq: entry.seq,
+      hash: entry.hash,
+    });
+  }
+
+  #set(head: LedgerHead): void {
+    const { grantedNanoUsd, paidNanoUsd, heldNanoUsd } = head;
+    const isFunded = heldNanoUsd <= grantedNanoUsd + paidNanoUsd;
+    if (!isFunded || grantedNanoUsd < 0 || paidNanoUsd < 0 || heldNanoUsd < 0)
+      throw new RangeError(`${heldNanoUsd} held of ${grantedNanoUsd} granted and ${paidNanoUsd} paid`);
+    this.#head = head;
+  }
+
+  /** Entries that a restart reads after the checkpoint. */
+  get entriesAfterCheckpoint(): number {
+    return this.#head.seq - this.#checkpointSeq;
+  }
+
+  /** The head, for a checkpoint that the caller stores in the same transaction. */
+  checkpoint(): LedgerHead {
+    this.#checkpointSeq = this.#head.seq;
+    return this.#head;
+  }
+
+  /** Finds an entry by what it is for, even if it was folded. */
+  find(kind: Exclude<EntryKind, 'charge'>, reference: string): Entry | null {
     for (const table of ['entry', 'folded']) {
-      const query = `SELECT * FROM ${table} WHERE kind = ? AND reference = ?`;
+      // In these words the index by reference says which entries it has.
+      const query = `SELECT * FROM ${table} WHERE kind = ? AND reference = ? AND kind <> 'charge'`;
       const row = firstRow(this.#sql, query, kind, reference);
       if (row) return toEntry(row);
     }
@@ -83,9 +131,14 @@ export class LedgerStore {
   opening(): LedgerState {
     const row = firstRow(
       this.#sql,
-      "SELECT reference FROM entry WHERE kind = 'opening' AND seq = (SELECT opening_seq FROM credit)",
+      "SELECT reference FROM entry WHERE kind = 'opening' AND seq = (SELECT opening_seq FROM checkpoint)",
     );
     return row === null ? EMPTY_LEDGER : openingState(row.reference as string);
+  }
+
+  /** @throws Error when there is no entry with this number */
+  entry(seq: number): Entry {
+    return toEntry(this.#sql.exec<Row>('SELECT * FROM entry WHERE seq = ?', seq).one());
   }
 
   /** When the entry was posted; null: there is none with this number. */
@@ -100,7 +153,7 @@ export class LedgerStore {
    * entries of requests are not looked for again.
    */
   fold(openingSeq: number, toSeq: number): void {
-    this.#sql.exec('UPDATE credit SET opening_seq = ?', openingSeq);
+    this.#sql.exec('UPDATE checkpoint SET opening_seq = ?', openingSeq);
     this.#sql.exec(
       `INSERT INTO folded (kind, reference, seq, at_ms, granted_nano_usd, paid_nano_usd, balance_nano_usd, hash)
        SELECT kind, reference, seq, at_ms, granted_nano_usd, paid_nano_usd, balance_nano_usd, hash FROM entry

@@ -13,7 +13,9 @@ import type { RequestRecord } from '../domain/wallet.ts';
 import type { Env } from '../env.ts';
 import { describeError } from '../lib/describe-error.ts';
 import { sendAll } from '../lib/send-all.ts';
+import type { LedgerStore } from './ledger-store.ts';
 import type { OutboxStore } from './outbox-store.ts';
+import type { RequestStore, UnpublishedRequest } from './request-store.ts';
 import {
   grantedOf,
   positionsOf,
@@ -35,7 +37,7 @@ interface Charged {
 
 /**
  * An item as the outbox stores it. Besides items in their published form there are two short forms: a request with its
- * charge (`settled`), and a settlement group by its time (`page`, after its SQL table), which is read when it is
+ * charge (`settled`, which only earlier versions stored), and a settlement group by its time (`page`, after its SQL table), which is read when it is
  * published.
  */
 export type Published =
@@ -43,27 +45,38 @@ export type Published =
   | (Charged & { readonly kind: 'settled'; readonly request: UsageRecord })
   | (Charged & { readonly kind: 'page'; readonly atMs: number });
 
+export interface OutboxDeps {
+  readonly accountId: () => string;
+  readonly outboxStore: OutboxStore;
+  readonly requestStore: RequestStore;
+  readonly ledgerStore: LedgerStore;
+  readonly groups: SettlementGroups;
+  /** Runs work as one transaction. */
+  readonly commit: (work: () => void) => void;
+}
+
 /**
  * Publishes until the outbox is empty. A row leaves the outbox once all of its items have arrived, so an item may arrive
  * twice. Rows without a task for the queue leave as soon as D1 has them.
  */
-export async function emptyOutbox(
-  env: Env,
-  deps: { accountId: () => string; outboxStore: OutboxStore; groups: SettlementGroups },
-): Promise<void> {
-  const { accountId, outboxStore, groups } = deps;
+export async function emptyOutbox(env: Env, deps: OutboxDeps): Promise<void> {
+  const { accountId, outboxStore, requestStore, commit } = deps;
   for (;;) {
-    const items = nextItems(outboxStore, groups);
+    const items = nextItems(deps);
     if (items.length === 0) return;
+    const lastSeq = Math.max(...items.map(({ seq }) => seq));
+    requestStore.begin(lastSeq);
     await project(database(env), accountId(), items, (which) => findArchived(env, which));
+    requestStore.published(lastSeq);
     const forQueue = items.filter(({ item }) => taskOf(item) !== null);
-    outboxStore.dequeue(items.filter((each) => !forQueue.includes(each)).map(({ seq }) => seq));
+    const done = items.filter((each) => !forQueue.includes(each));
+    commit(() => outboxStore.dequeue(done.map(({ seq }) => seq)));
     if (forQueue.length === 0) continue;
     await sendAll(
       env.TASKS,
       forQueue.map(({ item }) => taskOf(item)!),
     );
-    outboxStore.dequeue(forQueue.map(({ seq }) => seq));
+    commit(() => outboxStore.dequeue(forQueue.map(({ seq }) => seq)));
   }
 }
 
@@ -76,17 +89,52 @@ async function findArchived(env: Env, which: Parameters<FindArchived>[0]): Retur
   });
 }
 
-function nextItems(outboxStore: OutboxStore, groups: SettlementGroups): NumberedItem[] {
+/** The items with the least numbers, from the rows of the outbox and the requests that have ended. */
+function nextItems(deps: OutboxDeps): NumberedItem[] {
+  const { outboxStore, requestStore, groups } = deps;
+  const rows = outboxStore.items(ITEMS_MAX).map(({ seq, item }) => ({
+    seq,
+    read: () => inFull(JSON.parse(item) as Published | LegacyUsage, groups),
+  }));
+  const ended = requestStore.unpublished().map((request) => ({
+    seq: request.outboxSeq,
+    read: () => itemsOf(deps, request),
+  }));
   const items: NumberedItem[] = [];
   let requests = 0;
-  for (const { seq, item } of outboxStore.items(ITEMS_MAX)) {
+  for (const { seq, read } of [...rows, ...ended].sort((a, b) => a.seq - b.seq).slice(0, ITEMS_MAX)) {
     if (requests >= REQUESTS_MAX) break;
-    for (const each of inFull(JSON.parse(item) as Published | LegacyUsage, groups)) {
-      items.push({ seq, item: each });
-      if (each.kind === 'usage') requests += each.requests.length;
+    for (const item of read()) {
+      items.push({ seq, item });
+      if (item.kind === 'usage') requests += item.requests.length;
     }
   }
   return items;
+}
+
+/** A request that has ended, with its entry, and with its receipt if that has come. */
+function itemsOf(
+  { accountId: idOf, ledgerStore }: OutboxDeps,
+  { record, grantedNanoUsd, hasReceipt }: UnpublishedRequest,
+): OutboxItem[] {
+  const accountId = idOf();
+  const entry = record.entrySeq === null ? null : ledgerStore.entry(record.entrySeq);
+  const items = withEntry({ accountId, entry }, [{ ...record, grantedNanoUsd }]);
+  if (!hasReceipt) return items;
+  const { nodeId, endedAtMs, usage } = record;
+  const receipt: OutboxItem = {
+    kind: 'witnessed',
+    accountId,
+    nodeId: nodeId!,
+    // Not the exact time, which is not stored, but the same at each attempt.
+    receivedAtMs: endedAtMs!,
+    receipts: 1,
+    promptTokens: usage.promptTokens,
+    completionTokens: usage.completionTokens,
+    newestEndedAtMs: endedAtMs!,
+    late: [],
+  };
+  return [...items, receipt];
 }
 
 /** Usage as older versions stored it, one request an item. Outboxes that were filled then may still hold it. */

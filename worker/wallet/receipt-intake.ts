@@ -1,19 +1,19 @@
 /**
- * Takes nodes' receipts into a Wallet. A receipt that matches a charge of a settlement group only sets a flag there.
- * Receipts of individually held requests, and those that differ from the charge, come before a lost isolate's request
- * is settled, or belong to no known request, are stored as rows.
+ * Takes nodes' receipts into a Wallet. A receipt that matches its charge only sets a flag at the request or its settlement
+ * group. Receipts that differ from the charge, come before their request has ended, or belong to no known request are
+ * stored as rows.
  */
 import { isSound } from '../domain/usage.ts';
-import type { WalletReceipt } from '../domain/wallet.ts';
+import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
 import type { Leases } from './leases.ts';
 import type { ReceiptStore } from './receipt-store.ts';
 import { type Agreement, agrees, type Receipts } from './receipts.ts';
+import type { RequestStore } from './request-store.ts';
 import type { WalletSettlement } from './settlement.ts';
 import { type GroupPosition, proofOf, recordOf, type SettlementGroups } from './settlement-groups.ts';
-import type { WalletStore } from './store.ts';
 
 interface IntakeDeps {
-  readonly store: WalletStore;
+  readonly requestStore: RequestStore;
   readonly receiptStore: ReceiptStore;
   readonly groups: SettlementGroups;
   readonly receipts: Receipts;
@@ -40,22 +40,42 @@ function take(
   agreed: Agreement[],
   nowMs: number,
 ): 'deferred' | undefined {
-  const { store, receiptStore, groups, receipts, settlement, leases } = deps;
+  const { requestStore, receiptStore, groups, receipts, settlement, leases } = deps;
   const { requestId } = receipt;
   if (!isSound(receipt.usage)) return;
   const indexed = groups.indexed(requestId, nowMs);
-  const request = indexed ? null : store.request(requestId);
+  const request = indexed ? null : requestStore.find(requestId);
   const needsSearch = indexed === null && request === null && !groups.isSurelyNew(requestId, nowMs);
   const position = needsSearch ? groups.find(requestId, nowMs) : indexed;
   if (position) return takeOfGroup(deps, position, receipt, agreed, nowMs);
 
   if (request === null && leases.willReport(receipt, nowMs)) return 'deferred';
-  const ended = request?.state === 'held' ? null : request;
-  if (!receiptStore.insert(receipt, nowMs, { settled: ended !== null })) return;
-  if (ended) receipts.compare(receipt, ended, agreed, nowMs);
-  else if (request) settlement.settleOrphan(request, nowMs);
+  if (request && request.state !== 'held') return takeOfEnded(deps, request, receipt, agreed, nowMs);
+  if (!receiptStore.insert(receipt, nowMs, { settled: false })) return;
+  if (request) settlement.settleOrphan(request, nowMs);
   else if (!leases.takeReceipt(receipt, nowMs)) receipts.settle(requestId, null, nowMs);
   receipts.checkGivenTwice(receipt, [], nowMs);
+}
+
+function takeOfEnded(
+  { requestStore, receiptStore, receipts }: IntakeDeps,
+  ended: RequestRecord,
+  receipt: WalletReceipt,
+  agreed: Agreement[],
+  nowMs: number,
+): undefined {
+  const { requestId } = receipt;
+  const proof = requestStore.proofOf(requestId);
+  const isOwn = receipt.nodeId === ended.nodeId;
+  // The node sends its receipt again when it missed the edge's reply to the first.
+  if (receiptStore.has(requestId, receipt.nodeId) || (isOwn && proof !== 'none')) return;
+  if (isOwn && agrees(receipt, ended)) receipts.prove(receipt, ended, agreed, nowMs);
+  else {
+    receiptStore.insert(receipt, nowMs, { settled: true });
+    if (isOwn) requestStore.isNotMissing(requestId);
+    receipts.compare(receipt, ended, agreed, nowMs);
+  }
+  receipts.checkGivenTwice(receipt, proof === 'finished' ? [ended.nodeId!] : [], nowMs);
 }
 
 function takeOfGroup(

@@ -1,7 +1,6 @@
-/** The receipts' rows, and the search for charges without one: every statement, no decision. */
+/** The receipts' rows: every statement, no decision. */
 import type { WalletReceipt } from '../domain/wallet.ts';
-import type { HeldRequest } from './held-request.ts';
-import { allRows, firstRow, toReceipt, toRequest } from './rows.ts';
+import { allRows, firstRow, toReceipt } from './rows.ts';
 
 export class ReceiptStore {
   readonly #sql: SqlStorage;
@@ -66,23 +65,13 @@ export class ReceiptStore {
     return allRows(this.#sql, query, leaseId).map(toReceipt);
   }
 
+  remove({ requestId, nodeId }: WalletReceipt): void {
+    this.#sql.exec('DELETE FROM receipt WHERE request_id = ? AND node_id = ?', requestId, nodeId);
+  }
+
   settle({ requestId, nodeId }: WalletReceipt): void {
     const query = 'UPDATE receipt SET settled = 1 WHERE request_id = ? AND node_id = ?';
     this.#sql.exec(query, requestId, nodeId);
-  }
-
-  /** Charged requests that ended in a span of time and whose node has sent no receipt, oldest first. */
-  chargedWithoutReceipt(span: { afterMs: number; toMs: number }, limit: number): HeldRequest[] {
-    return allRows(
-      this.#sql,
-      `SELECT * FROM request WHERE state <> 'held' AND ended_at_ms > ? AND ended_at_ms <= ? AND charge_nano_usd > 0
-         AND NOT EXISTS (SELECT 1 FROM receipt
-           WHERE receipt.request_id = request.request_id AND receipt.node_id = request.node_id)
-       ORDER BY ended_at_ms LIMIT ?`,
-      span.afterMs,
-      span.toMs,
-      limit,
-    ).map(toRequest);
   }
 
   /** The time up to which charges have been checked for missing receipts. */
@@ -97,7 +86,8 @@ export class ReceiptStore {
   /** Forgets receipts that came before `beforeMs`, except of requests that are still held: D1 has them. */
   trim(beforeMs: number): void {
     this.#sql.exec(
-      "DELETE FROM receipt WHERE received_at_ms < ? AND request_id NOT IN (SELECT request_id FROM request WHERE state = 'held')",
+      `DELETE FROM receipt WHERE received_at_ms < ? AND NOT EXISTS (
+         SELECT 1 FROM request WHERE request.request_id = receipt.request_id AND state = 'held')`,
       beforeMs,
     );
   }

@@ -12,6 +12,7 @@ import {
 } from '../domain/reconciliation.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
 import type { ReceiptStore } from './receipt-store.ts';
+import type { RequestStore } from './request-store.ts';
 import { positionsOf, recordOf, type SettlementGroup, type SettlementGroups } from './settlement-groups.ts';
 import type { WalletStore } from './store.ts';
 
@@ -25,6 +26,7 @@ const MISSING_PER_CHECK_MAX = 500;
 
 interface ReceiptsDeps {
   readonly store: WalletStore;
+  readonly requestStore: RequestStore;
   readonly receiptStore: ReceiptStore;
   readonly groups: SettlementGroups;
   readonly publish: (item: OutboxItem) => void;
@@ -45,9 +47,10 @@ export class Receipts {
   /** Works out the write-off of each waiting receipt of a request. @param request null: the Wallet does not know it */
   settle(requestId: string, request: RequestRecord | null, nowMs: number): void {
     const agreed: Agreement[] = [];
-    const { receiptStore } = this.#deps;
+    const { receiptStore, requestStore } = this.#deps;
     for (const receipt of receiptStore.unsettled(requestId)) {
       receiptStore.settle(receipt);
+      if (receipt.nodeId === request?.nodeId) requestStore.isNotMissing(requestId);
       this.compare(receipt, request, agreed, nowMs);
     }
     this.publishAgreed(agreed, nowMs);
@@ -75,6 +78,25 @@ export class Receipts {
       this.settle(record.requestId, record, nowMs);
     }
     groups.flush();
+  }
+
+  /**
+   * Takes the agreeing receipt of the billed node, if it came before its request has ended.
+   * @returns its outcome; null: none has come
+   */
+  takeEarly(ended: RequestRecord): WalletReceipt['outcome'] | null {
+    const { receiptStore } = this.#deps;
+    const early = receiptStore.unsettled(ended.requestId).find((receipt) => agrees(receipt, ended));
+    if (early) receiptStore.remove(early);
+    return early?.outcome ?? null;
+  }
+
+  /** Takes an agreeing receipt that came after its request had ended; most are published together with the request. */
+  prove(receipt: WalletReceipt, request: RequestRecord, agreed: Agreement[], nowMs: number): void {
+    const { requestStore, graceMs } = this.#deps;
+    const late = nowMs - request.endedAtMs! > graceMs();
+    const count = requestStore.prove(request, receipt.outcome, { late });
+    if (count === 'alone') agreed.push([receipt, request]);
   }
 
   /** Publishes receipts that count what was billed, one item a node. */
@@ -120,27 +142,36 @@ export class Receipts {
 
   /** Publishes drift for charges whose node has sent no receipt in time. */
   checkMissing(nowMs: number): void {
-    const { receiptStore, groups, graceMs } = this.#deps;
+    const { receiptStore, requestStore, groups, graceMs } = this.#deps;
     const span = { afterMs: receiptStore.checkedToMs(), toMs: nowMs - graceMs() };
-    if (span.toMs - span.afterMs < CHECK_EVERY_MS) return;
+    if (span.toMs - span.afterMs < CHECK_EVERY_MS || !this.#hasEnds(span)) return;
     // Charges past the maximum are left for the next check.
     const grouped = groups.unproved(span, MISSING_PER_CHECK_MAX);
-    const rows = receiptStore.chargedWithoutReceipt({ ...span, toMs: grouped.toMs }, MISSING_PER_CHECK_MAX);
+    const rows = requestStore.unproved({ ...span, toMs: grouped.toMs }, MISSING_PER_CHECK_MAX);
     const isAll = rows.length < MISSING_PER_CHECK_MAX;
     const toMs = isAll ? grouped.toMs : rows.at(-1)!.endedAtMs! - 1;
     const missing = [...rows, ...grouped.requests.filter(({ endedAtMs }) => endedAtMs! <= toMs)];
     for (const { requestId, nodeId, usage } of missing) {
       const detail = { billedPrompt: usage.promptTokens, billedCompletion: usage.completionTokens };
       this.#publishDrift('receipt_missing', { requestId, nodeId: nodeId ?? '' }, detail, nowMs);
+      requestStore.isNotMissing(requestId);
     }
     receiptStore.setCheckedTo(toMs);
   }
 
-  /** When `checkMissing` is due next; null: nothing has ended since the last check. */
+  /** Whether a check of that time would find a request without its receipt, or a group, which it would look through. */
+  #hasEnds({ afterMs, toMs }: { afterMs: number; toMs: number }): boolean {
+    const { requestStore, groups } = this.#deps;
+    return [requestStore.nextUnprovedMs(), groups.nextMs(afterMs)].some(
+      (atMs) => atMs !== null && atMs <= toMs,
+    );
+  }
+
+  /** When `checkMissing` is due next; null: since the last check nothing has ended whose receipt is missing. */
   nextCheckMs(): number | null {
-    const { store, receiptStore, groups, graceMs } = this.#deps;
+    const { requestStore, receiptStore, groups, graceMs } = this.#deps;
     const checkedToMs = receiptStore.checkedToMs();
-    const ends = [store.nextEndMs(checkedToMs), groups.nextMs(checkedToMs)].filter((atMs) => atMs !== null);
+    const ends = [requestStore.nextUnprovedMs(), groups.nextMs(checkedToMs)].filter((atMs) => atMs !== null);
     return ends.length === 0
       ? null
       : Math.max(Math.min(...ends), checkedToMs + CHECK_EVERY_MS) + graceMs() + 1;

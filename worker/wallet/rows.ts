@@ -61,6 +61,7 @@ export function toRequest(row: Row): HeldRequest {
     tokens: row.tokens as number,
     holdExpiresAtMs: row.lease_until_ms as number,
     background: row.background === 1,
+    conversation: (row.conversation as number | null | undefined) ?? null,
     token:
       row.token_id === null
         ? null

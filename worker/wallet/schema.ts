@@ -2,19 +2,26 @@
  * The tables of a Wallet, in SQLite inside its Durable Object.
  *
  * account      one row: the id of the account that this Wallet belongs to
- * credit       one row: sums of what is granted, paid, held and owed, and the head of the hash chain
+ * checkpoint   one row: sums of what is granted, paid and owed and the head of the hash chain, after entry number `seq`;
+ *              how far the outbox was numbered and published; and the least id of a request that was open
+ * credit       a view: the checkpoint and what was stored after it
  * entry        the ledger, append-only; the oldest entries are folded into an opening (fold.ts)
  * folded       grants, top-ups and corrections that were folded: their references stay, so that none is credited twice
- * request      every request that was admitted with a hold of its own, until a day after its end
- * receipt      receipts of nodes for those requests; `settled` is 1 once the receipt's write-off is known
+ * request      every request that was admitted with a hold of its own, until a day after its end. Once it has ended it is
+ *              its own item of the outbox, with the number `outbox_seq`; `receipt` is 0 until the billed node's receipt
+ *              has come and agrees (request-store.ts)
+ * receipt      receipts of nodes for those requests that came before the end or do not agree; `settled` is 1 once the
+ *              receipt's write-off is known
  * key_spend    posted charges by key and UTC day; what counts against a cap is a sum over it. Days of past months are one
- *              total, as day 0
+ *              total, as day 0. The view `spend` adds what requests since the checkpoint cost
  * shared_spend posted charges that count against a key's cap although other keys made them: its successors by rotation,
- *              and for a management key the keys that it made. They are in key_spend under those keys, too
- * outbox       items that D1 or the queue has not received yet
+ *              and for a management key the keys that it made. They are in key_spend under those keys, too. The view
+ *              `spend_shared` adds those since the checkpoint
+ * outbox       items that D1 or the queue has not received yet, besides ended requests
  * proof        one row: the time up to which every charge has been checked for its receipt
  * token_spend  what short-lived tokens have spent and hold: a part of the spend of their keys
- * home         the node that gave a conversation its last answer
+ * home         the node that gave a conversation its last answer, as earlier versions stored it; a request names its
+ *              conversation instead
  * lease        what isolates may admit by themselves; a row is kept for a day after the lease ends
  * page         one row a settlement group: requests of a lease that were settled together, as JSON with the columns of
  *              `request`. `proofs` has one character a request: 0 while its node has sent no receipt, p once it has, f
@@ -214,6 +221,75 @@ ALTER TABLE request ADD COLUMN lineage_id TEXT;
 ALTER TABLE request ADD COLUMN manager_id TEXT;
 ALTER TABLE request ADD COLUMN manager_cap_nano_usd INTEGER;
 ALTER TABLE request ADD COLUMN manager_cap_period TEXT;
+`,
+  // A request writes each row that it has to and no more: no index but keys, no AUTOINCREMENT, and sums only at checkpoints.
+  // `credit` is a view now: what the sums are, and an error for a version that would change them.
+  `
+CREATE TABLE entry_kept (
+  seq INTEGER PRIMARY KEY,
+  at_ms INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  reference TEXT NOT NULL,
+  granted_nano_usd INTEGER NOT NULL,
+  paid_nano_usd INTEGER NOT NULL,
+  balance_nano_usd INTEGER NOT NULL CHECK (balance_nano_usd >= 0),
+  hash TEXT NOT NULL
+) STRICT;
+INSERT INTO entry_kept SELECT seq, at_ms, kind, reference, granted_nano_usd, paid_nano_usd, balance_nano_usd, hash FROM entry;
+DROP TABLE entry;
+ALTER TABLE entry_kept RENAME TO entry;
+CREATE UNIQUE INDEX entry_by_reference ON entry (kind, reference) WHERE kind <> 'charge';
+CREATE TABLE checkpoint (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  granted_nano_usd INTEGER NOT NULL,
+  paid_nano_usd INTEGER NOT NULL,
+  owed_nano_usd INTEGER NOT NULL CHECK (owed_nano_usd >= 0),
+  seq INTEGER NOT NULL,
+  hash TEXT NOT NULL,
+  opening_seq INTEGER,
+  outbox_seq INTEGER NOT NULL,
+  published_seq INTEGER NOT NULL,
+  open_from TEXT NOT NULL
+) STRICT;
+INSERT INTO checkpoint SELECT 1, granted_nano_usd, paid_nano_usd, owed_nano_usd, head_seq, head_hash, opening_seq,
+  coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0),
+  coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0), '' FROM credit;
+DROP TABLE credit;
+CREATE TABLE outbox_kept (seq INTEGER PRIMARY KEY, item TEXT NOT NULL) STRICT;
+INSERT INTO outbox_kept SELECT seq, item FROM outbox;
+DROP TABLE outbox;
+ALTER TABLE outbox_kept RENAME TO outbox;
+DROP INDEX request_held;
+DROP INDEX request_ended;
+ALTER TABLE request ADD COLUMN granted_nano_usd INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE request ADD COLUMN outbox_seq INTEGER;
+ALTER TABLE request ADD COLUMN receipt TEXT NOT NULL DEFAULT '0';
+ALTER TABLE request ADD COLUMN conversation INTEGER;
+CREATE TRIGGER entry_is_never_changed BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'an entry is never changed'); END;
+CREATE TRIGGER entry_is_never_removed BEFORE DELETE ON entry
+WHEN OLD.seq > coalesce((SELECT CAST(reference AS INTEGER) FROM entry WHERE kind = 'opening'
+  AND seq = (SELECT opening_seq FROM checkpoint)), 0)
+BEGIN SELECT RAISE(ABORT, 'an entry is never removed'); END;
+CREATE VIEW credit AS SELECT id,
+  granted_nano_usd + coalesce((SELECT sum(e.granted_nano_usd) FROM entry AS e WHERE e.seq > c.seq), 0) AS granted_nano_usd,
+  paid_nano_usd + coalesce((SELECT sum(e.paid_nano_usd) FROM entry AS e WHERE e.seq > c.seq), 0) AS paid_nano_usd,
+  (SELECT coalesce(sum(held_nano_usd), 0) FROM request WHERE state = 'held')
+    + (SELECT coalesce(sum(held_nano_usd), 0) FROM lease) AS held_nano_usd,
+  coalesce((SELECT max(e.seq) FROM entry AS e WHERE e.seq > c.seq), c.seq) AS head_seq,
+  coalesce((SELECT e.hash FROM entry AS e WHERE e.seq > c.seq ORDER BY e.seq DESC LIMIT 1), c.hash) AS head_hash,
+  owed_nano_usd, opening_seq FROM checkpoint AS c;
+CREATE VIEW spend_since AS
+SELECT r.key_id, r.lineage_id, r.manager_id, e.at_ms / 86400000 AS day,
+  0 - e.granted_nano_usd - e.paid_nano_usd AS spent_nano_usd
+FROM entry AS e CROSS JOIN request AS r ON r.request_id = e.reference
+WHERE e.seq > (SELECT seq FROM checkpoint) AND e.kind IN ('charge', 'correction');
+CREATE VIEW shared_spend_since AS
+SELECT lineage_id AS key_id, day, spent_nano_usd FROM spend_since WHERE lineage_id IS NOT NULL
+UNION ALL SELECT manager_id, day, spent_nano_usd FROM spend_since WHERE manager_id IS NOT NULL;
+CREATE VIEW spend AS SELECT key_id, day, spent_nano_usd FROM key_spend
+UNION ALL SELECT key_id, day, spent_nano_usd FROM spend_since;
+CREATE VIEW spend_shared AS SELECT key_id, day, spent_nano_usd FROM shared_spend
+UNION ALL SELECT key_id, day, spent_nano_usd FROM shared_spend_since;
 `,
 ];
 

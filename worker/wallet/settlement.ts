@@ -16,10 +16,13 @@ import type { IdempotencyStore } from './idempotency-store.ts';
 import type { Ledger } from './ledger.ts';
 import type { LedgerStore } from './ledger-store.ts';
 import type { Published } from './outbox.ts';
+import type { OutboxStore } from './outbox-store.ts';
 import type { RateCounters } from './rate-counters.ts';
 import type { ReceiptStore } from './receipt-store.ts';
 import type { Receipts } from './receipts.ts';
+import type { RequestStore } from './request-store.ts';
 import type { SettlementGroups } from './settlement-groups.ts';
+import type { SpendStore } from './spend-store.ts';
 import type { WalletStore } from './store.ts';
 import type { ThresholdAlerts } from './threshold-alerts.ts';
 
@@ -28,6 +31,9 @@ export type HoldEnd = Pick<RequestRecord, 'state' | 'nodeId' | 'usage' | 'ttftMs
 
 interface SettlementDeps {
   readonly store: WalletStore;
+  readonly requestStore: RequestStore;
+  readonly outboxStore: OutboxStore;
+  readonly spendStore: SpendStore;
   readonly ledgerStore: LedgerStore;
   readonly receiptStore: ReceiptStore;
   readonly ledger: Ledger;
@@ -37,6 +43,8 @@ interface SettlementDeps {
   readonly groups: SettlementGroups;
   readonly receipts: Receipts;
   readonly publish: (item: Published) => void;
+  /** Wakes the Wallet to publish a request that has ended. */
+  readonly publishEnded: () => void;
   /** How long an orphaned hold waits for a receipt. */
   readonly graceMs: () => number;
 }
@@ -56,7 +64,7 @@ export class WalletSettlement {
 
   /** Ends the hold of one request: charges what it used, as far as the hold covers that, and releases the rest. */
   resolve(request: HeldRequest, end: HoldEnd, nowMs: number): RequestRecord {
-    const { store, rateCounters, receipts, publish } = this.#deps;
+    const { store, requestStore, outboxStore, rateCounters, receipts, publishEnded } = this.#deps;
     const usage = coveredUsage(end.usage, request.heldNanoUsd, request.price);
     const chargeNanoUsd = chargeFor(usage, request.price);
     const entry = this.#charge([request.requestId], {
@@ -74,14 +82,15 @@ export class WalletSettlement {
       entrySeq: entry?.seq ?? null,
     };
     const grantedNanoUsd = nanoUsd(entry === null ? 0 : 0 - entry.grantedNanoUsd);
-    publish({ kind: 'settled', accountId: store.accountId(), entry, request: { ...ended, grantedNanoUsd } });
     const backNanoUsd = entry ? this.#creditBackRepeated(request, entry, nowMs) : 0;
     if (request.token) {
       const use = { spentNanoUsd: chargeNanoUsd - backNanoUsd, heldNanoUsd: -request.heldNanoUsd };
       store.changeTokenUse(request.token.id, use, nowMs);
     }
-    if (entry) this.#addSpend(request, nanoUsd(chargeNanoUsd - backNanoUsd), nowMs);
-    store.endRequest(ended);
+    const outcome = receipts.takeEarly(ended);
+    requestStore.end(ended, { outboxSeq: outboxStore.nextSeq(), grantedNanoUsd, outcome });
+    publishEnded();
+    if (entry) this.#raiseAlerts(request, nanoUsd(chargeNanoUsd - backNanoUsd), nowMs);
     rateCounters.end(request, ended);
     receipts.settle(request.requestId, ended, nowMs);
     return ended;
@@ -97,7 +106,7 @@ export class WalletSettlement {
     fromLeaseNanoUsd: NanoUsd,
     nowMs: number,
   ): void {
-    const { store, groups, rateCounters, receipts, publish } = this.#deps;
+    const { store, spendStore, groups, rateCounters, receipts, publish } = this.#deps;
     const { keyId, modelId, price, limits } = terms;
     const requests = ends.map((end) => {
       const usage = coveredUsage(end.usage, end.heldNanoUsd, price);
@@ -108,7 +117,10 @@ export class WalletSettlement {
     const heldByNanoUsd = 0 - fromLeaseNanoUsd;
     const ids = charged.map(({ requestId }) => requestId);
     const entry = this.#charge(ids, { chargeNanoUsd, heldByNanoUsd, atMs: nowMs });
-    if (entry) this.#addSpend({ keyId, caps: limits }, chargeNanoUsd, nowMs);
+    if (entry) {
+      spendStore.add({ keyId, sharing: sharingIds(limits.shared) }, dayOf(nowMs), chargeNanoUsd);
+      this.#raiseAlerts({ keyId, caps: limits }, chargeNanoUsd, nowMs);
+    }
     const tokens = requests.reduce((sum, { usage }) => sum + usage.promptTokens + usage.completionTokens, 0);
     rateCounters.used(keyId, tokens, nowMs);
 
@@ -122,6 +134,15 @@ export class WalletSettlement {
     const group = groups.insert(groupTerms, grouped, nowMs);
     publish({ kind: 'page', accountId: store.accountId(), atMs: group.atMs, entry });
     receipts.settleGroup(group, nowMs);
+  }
+
+  /** Whether `settleOrphan` would end an expired hold. */
+  isSettleable(request: HeldRequest, nowMs: number): boolean {
+    const { receiptStore, graceMs } = this.#deps;
+    return (
+      nowMs > request.holdExpiresAtMs + graceMs() ||
+      provenBy(receiptStore.unsettled(request.requestId), request) !== null
+    );
   }
 
   /**
@@ -151,15 +172,14 @@ export class WalletSettlement {
     return null;
   }
 
-  /** Counts a charge against the caps, and raises the alerts that it sets off. */
-  #addSpend(
+  /** Raises the alerts that a charge sets off. */
+  #raiseAlerts(
     { keyId, caps }: Pick<HeldRequest, 'keyId' | 'caps'>,
     chargeNanoUsd: NanoUsd,
     nowMs: number,
   ): void {
-    const { store, ledger, alerts } = this.#deps;
-    store.addSpend({ keyId, sharing: sharingIds(caps.shared) }, dayOf(nowMs), chargeNanoUsd);
-    const spentSince = (capKeyId: string | null, day: number) => store.spentSince(capKeyId, day);
+    const { spendStore, ledger, alerts } = this.#deps;
+    const spentSince = (capKeyId: string | null, day: number) => spendStore.since(capKeyId, day);
     alerts.caps({ keyId, caps, chargeNanoUsd }, spentSince, nowMs);
     alerts.balance(ledger.balance(), nowMs);
   }

@@ -40,6 +40,7 @@ import { describeError } from '../lib/describe-error.ts';
 import { WalletAdmission } from './admission.ts';
 import { Affinity } from './affinity.ts';
 import { Alarm, PUBLISH_DELAY_MS, TRIM_EVERY_MS } from './alarm.ts';
+import { Checkpoint } from './checkpoint.ts';
 import { foldEntries } from './fold.ts';
 import { Headroom } from './headroom.ts';
 import { publicRecord } from './held-request.ts';
@@ -55,9 +56,11 @@ import { rateLimitState } from './rate-limit-state.ts';
 import { takeReceipts } from './receipt-intake.ts';
 import { ReceiptStore } from './receipt-store.ts';
 import { Receipts } from './receipts.ts';
+import { RequestStore } from './request-store.ts';
 import { migrate } from './schema.ts';
 import { type HoldEnd, WalletSettlement } from './settlement.ts';
 import { proofOf, recordOf, SettlementGroups } from './settlement-groups.ts';
+import { SpendStore } from './spend-store.ts';
 import { WalletStore } from './store.ts';
 import { ThresholdAlerts } from './threshold-alerts.ts';
 
@@ -68,6 +71,9 @@ const KEEP_ENDED_MS = 24 * 3_600_000;
 
 export class Wallet extends DurableObject<Env> implements WalletApi {
   readonly #store: WalletStore;
+  readonly #requestStore: RequestStore;
+  readonly #spendStore: SpendStore;
+  readonly #checkpoint: Checkpoint;
   readonly #ledgerStore: LedgerStore;
   readonly #outboxStore: OutboxStore;
   readonly #receiptStore: ReceiptStore;
@@ -83,6 +89,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   readonly #rateCounters = new RateCounters();
   readonly #affinity = new Affinity();
   readonly #alarm: Alarm;
+  #publication: Promise<void> = Promise.resolve();
   #trimmedAtMs = 0;
   #chainIsBroken = false;
 
@@ -94,6 +101,8 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     this.#store.keepAccountId(state.id.name);
     this.#ledgerStore = new LedgerStore(sql);
     this.#outboxStore = new OutboxStore(sql);
+    this.#requestStore = new RequestStore(sql, this.#outboxStore.lastSeq);
+    this.#spendStore = new SpendStore(sql);
     this.#receiptStore = new ReceiptStore(sql);
     this.#idempotencyStore = new IdempotencyStore(sql);
     this.#leaseStore = new LeaseStore(sql);
@@ -114,6 +123,9 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     });
     const shared = {
       store: this.#store,
+      requestStore: this.#requestStore,
+      outboxStore: this.#outboxStore,
+      spendStore: this.#spendStore,
       ledgerStore: this.#ledgerStore,
       receiptStore: this.#receiptStore,
       idempotencyStore: this.#idempotencyStore,
@@ -124,11 +136,13 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       rateCounters: this.#rateCounters,
       affinity: this.#affinity,
       publish: this.#publish,
+      publishEnded: this.#wakeToPublish,
       graceMs: this.#graceMs,
       leaseMs: this.#holdMs,
       holdMs: this.#holdMs,
       wakeAt: (atMs: number) => this.#alarm.wakeAt(atMs),
     };
+    this.#checkpoint = new Checkpoint(sql, shared);
     const headroom = new Headroom(shared);
     this.#receipts = new Receipts(shared);
     this.#settlement = new WalletSettlement({ ...shared, receipts: this.#receipts });
@@ -154,7 +168,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     const nowMs = Date.now();
     return this.#commit(() => {
       if (conversation !== undefined) {
-        this.#store.keepHome(conversation, { nodeId, promptTokens: usage.promptTokens }, nowMs);
+        this.#affinity.keep({ conversation, nodeId, promptTokens: usage.promptTokens }, null, nowMs);
       }
       return this.#end(requestId, { state: 'posted', ending, nodeId, usage, ttftMs }, nowMs);
     });
@@ -180,19 +194,24 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   async reconcile(receipts: readonly WalletReceipt[]): Promise<string[]> {
     const nowMs = Date.now();
     const deps = {
-      store: this.#store,
+      requestStore: this.#requestStore,
       receiptStore: this.#receiptStore,
       groups: this.#groups,
       receipts: this.#receipts,
       settlement: this.#settlement,
       leases: this.#leases,
     };
-    return this.#commit(() => takeReceipts(deps, receipts, nowMs));
+    const deferred = this.#commit(() => takeReceipts(deps, receipts, nowMs));
+    if (this.#requestStore.hasUnpublished() && this.#requestStore.isComplete()) this.#publishNow();
+    return deferred;
   }
 
   async receiptMatched(requestId: string): Promise<boolean | null> {
-    const request = this.#store.request(requestId);
-    if (request) return this.#receiptStore.has(requestId, request.nodeId);
+    const request = this.#requestStore.find(requestId);
+    if (request)
+      return (
+        this.#requestStore.proofOf(requestId) !== 'none' || this.#receiptStore.has(requestId, request.nodeId)
+      );
     const position = this.#groups.find(requestId, Date.now());
     return position && proofOf(position) !== 'none';
   }
@@ -204,7 +223,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       const isKnown = (each: { lookup: string }) => this.#idempotencyStore.find(each.lookup) !== null;
       const { lookup, fingerprint } = isKnown(request) ? request : (others.find(isKnown) ?? request);
       const known = this.#idempotencyStore.find(lookup);
-      const knownRequest = known && this.#store.request(known.requestId);
+      const knownRequest = known && this.#requestStore.find(known.requestId);
       const state = decideBegin(known && { ...known, request: knownRequest }, fingerprint, nowMs);
       if (state === 'replay')
         return { state, requestId: known!.requestId, parts: this.#idempotencyStore.parts(lookup) };
@@ -227,7 +246,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     this.#commit(() => {
       if (this.#idempotencyStore.find(lookup)?.requestId !== requestId) return;
       const paid = this.#idempotencyStore.paidBy(requestId)?.paidNanoUsd ?? 0;
-      const charged = (this.#store.request(requestId)?.chargeNanoUsd ?? 0) > 0;
+      const charged = (this.#requestStore.find(requestId)?.chargeNanoUsd ?? 0) > 0;
       if (paid > 0) this.#idempotencyStore.lose(lookup, { counts: charged });
       else this.#idempotencyStore.forget(lookup);
     });
@@ -267,7 +286,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   }
 
   async request(requestId: string): Promise<RequestRecord | null> {
-    const request = this.#store.request(requestId);
+    const request = this.#requestStore.find(requestId);
     if (request) return publicRecord(request);
     const position = this.#groups.find(requestId, Date.now());
     return position && recordOf(position);
@@ -285,7 +304,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       entries: this.#ledgerStore.entriesAfter(afterSeq, limit),
       headSeq: head.seq,
       balanceNanoUsd: nanoUsd(head.grantedNanoUsd + head.paidNanoUsd),
-      unpublishedFromSeq: this.#outboxStore.firstUnpublishedSeq() ?? head.seq + 1,
+      unpublishedFromSeq: this.#firstUnpublishedSeq() ?? head.seq + 1,
     };
   }
 
@@ -299,7 +318,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     const { keyId, capPeriod, lineageId } = of;
     const nowMs = Date.now();
     const capKeyId = lineageId ?? keyId;
-    const spentNanoUsd = this.#store.spentSince(capKeyId, periodStartDay(capPeriod, nowMs));
+    const spentNanoUsd = this.#spendStore.since(capKeyId, periodStartDay(capPeriod, nowMs));
     const load = { ...this.#rateCounters.load(keyId, nowMs), spentNanoUsd };
     return capKeyId === null ? load : { ...load, heldNanoUsd: this.#rateCounters.capHeld(capKeyId) };
   }
@@ -331,17 +350,15 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     this.#alarm.fired();
     try {
       this.#commit(() => {
-        for (const request of this.#store.settleable(nowMs, this.#graceMs(), ORPHANS_PER_ALARM_MAX)) {
+        const orphans = this.#requestStore
+          .expired(nowMs)
+          .filter((request) => this.#settlement.isSettleable(request, nowMs));
+        for (const request of orphans.slice(0, ORPHANS_PER_ALARM_MAX))
           this.#settlement.settleOrphan(request, nowMs);
-        }
         this.#leases.expire(nowMs);
         this.#receipts.checkMissing(nowMs);
       });
-      await emptyOutbox(this.env, {
-        accountId: () => this.#store.accountId(),
-        outboxStore: this.#outboxStore,
-        groups: this.#groups,
-      });
+      await this.#emptyOutbox();
       this.#fold(nowMs);
       if (nowMs - this.#trimmedAtMs > TRIM_EVERY_MS) this.#trim(nowMs);
     } catch (error) {
@@ -350,7 +367,8 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
     } finally {
       this.#alarm.sleep(
         {
-          store: this.#store,
+          requestStore: this.#requestStore,
+          settlement: this.#settlement,
           outboxStore: this.#outboxStore,
           idempotencyStore: this.#idempotencyStore,
           receipts: this.#receipts,
@@ -365,7 +383,12 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   /** Folds old entries. A ledger whose chain does not verify is reported once and left as it is. */
   #fold(nowMs: number): void {
     if (this.#chainIsBroken) return;
-    const deps = { ledger: this.#ledger, ledgerStore: this.#ledgerStore, outboxStore: this.#outboxStore };
+    const deps = {
+      ledger: this.#ledger,
+      ledgerStore: this.#ledgerStore,
+      firstUnpublishedSeq: () => this.#firstUnpublishedSeq(),
+      checkpoint: () => this.#checkpoint.save(nowMs),
+    };
     const beforeMs = nowMs - config(this.env).ledgerFoldAfterMs;
     this.#chainIsBroken = this.#commit(() => foldEntries(deps, { beforeMs, nowMs })) === 'broken';
     if (this.#chainIsBroken)
@@ -374,34 +397,80 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
 
   #trim(nowMs: number): void {
     this.#trimmedAtMs = nowMs;
-    this.#receiptStore.trim(nowMs - KEEP_ENDED_MS);
-    this.#store.trim(nowMs - KEEP_ENDED_MS);
+    const beforeMs = nowMs - KEEP_ENDED_MS;
+    this.#receiptStore.trim(beforeMs);
+    this.#store.trim(beforeMs);
+    this.#commit(() => {
+      this.#checkpoint.saveBeforeTrim(beforeMs, nowMs);
+      this.#requestStore.trim(beforeMs);
+    });
     // A day before the month began stays for a clock that is a little behind.
     const day = periodStartDay('month', nowMs) - 1;
-    this.#commit(() => this.#store.foldSpend(day));
-    this.#leaseStore.trim(nowMs - KEEP_ENDED_MS);
-    this.#groups.trim(nowMs - KEEP_ENDED_MS);
+    this.#commit(() => this.#spendStore.fold(day));
+    this.#leaseStore.trim(beforeMs);
+    this.#groups.trim(beforeMs);
     this.#idempotencyStore.trim(nowMs - REPLAY_LIFETIME_MS);
+    this.#affinity.forget(beforeMs);
     this.#rateCounters.forgetIdle(nowMs);
   }
 
   /** Ends a held request once. Later calls with the same id change nothing and return how it ended. */
   #end(requestId: string, end: HoldEnd, nowMs: number): RequestRecord | null {
-    const request = this.#store.request(requestId);
+    const request = this.#requestStore.find(requestId);
     if (request === null) return null;
     return request.state === 'held' ? this.#settlement.resolve(request, end, nowMs) : publicRecord(request);
   }
 
   readonly #publish = (item: Published): void => {
     this.#outboxStore.enqueue(item);
-    this.#alarm.wakeToPublish();
+    this.#wakeToPublish();
   };
+
+  readonly #wakeToPublish = (): void => this.#alarm.wakeToPublish(() => this.#publishNow());
+
+  /** Publishes without an alarm. When that fails, an alarm tries again. */
+  #publishNow(): void {
+    const publication = this.#emptyOutbox().catch((error: unknown) => {
+      console.error(JSON.stringify({ event: 'wallet_publish_failed', error: describeError(error) }));
+      this.#alarm.failed(Date.now());
+      this.#wakeToPublish();
+    });
+    this.ctx.waitUntil(publication);
+  }
+
+  /** Empties the outbox after the publication that is under way: two at once would write the same items. */
+  #emptyOutbox(): Promise<void> {
+    const deps = {
+      accountId: () => this.#store.accountId(),
+      outboxStore: this.#outboxStore,
+      requestStore: this.#requestStore,
+      ledgerStore: this.#ledgerStore,
+      groups: this.#groups,
+      commit: (work: () => void) => this.#commit(work),
+    };
+    const publication = this.#publication.then(() => emptyOutbox(this.env, deps));
+    this.#publication = publication.catch(() => undefined);
+    return publication;
+  }
+
+  /** The first ledger entry that D1 may not have yet; null: D1 has all of them. */
+  #firstUnpublishedSeq(): number | null {
+    const ended = this.#requestStore.unpublished().flatMap(({ record }) => record.entrySeq ?? []);
+    const seqs = [this.#outboxStore.firstUnpublishedSeq() ?? [], ended].flat();
+    return seqs.length === 0 ? null : Math.min(...seqs);
+  }
 
   /** Runs `work` as one transaction. When it fails, what it counted in memory is counted again from what is stored. */
   #commit<T>(work: () => T): T {
     try {
-      return this.ctx.storage.transactionSync(work);
+      return this.ctx.storage.transactionSync(() => {
+        const result = work();
+        this.#checkpoint.saveIfDue(Date.now());
+        return result;
+      });
     } catch (error) {
+      this.#ledgerStore.load();
+      this.#requestStore.load(this.#outboxStore.lastSeq);
       this.#groups.dropIndex();
       this.#reloadRateCounters();
       throw error;
@@ -411,7 +480,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
   #reloadRateCounters(): void {
     const recent = (afterMs: number) =>
       [
-        ...this.#store.recentRequests(afterMs),
+        ...this.#requestStore.recent(afterMs),
         ...this.#groups.recent(afterMs).map((request) => ({ ...request, tokens: 0, background: false })),
       ].sort((a, b) => a.admittedAtMs - b.admittedAtMs);
     this.#rateCounters.reload({ recent, leases: this.#leaseStore.open() }, Date.now());

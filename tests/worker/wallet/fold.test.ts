@@ -111,7 +111,12 @@ describe('old entries', () => {
       const outboxStore = new OutboxStore(sql);
       outboxStore.enqueue({ kind: 'entry', accountId: account.accountId, entry: { seq: FOLD_ENTRIES_MIN } });
       const ledgerStore = new LedgerStore(sql);
-      const deps = { outboxStore, ledgerStore, ledger: new Ledger(ledgerStore, () => {}) };
+      const deps = {
+        firstUnpublishedSeq: () => outboxStore.firstUnpublishedSeq(),
+        checkpoint: () => {},
+        ledgerStore,
+        ledger: new Ledger(ledgerStore, () => {}),
+      };
       const times = { beforeMs: Number.MAX_SAFE_INTEGER, nowMs: Date.now() };
       const unconfirmed = foldEntries(deps, times);
       sql.exec('DELETE FROM outbox');

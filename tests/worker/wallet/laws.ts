@@ -6,7 +6,7 @@ import { brokenLaws } from '../../laws/laws.ts';
 import { requestsOfGroups } from '../../laws/settlement-group-rows.ts';
 import type { AccountRows, RequestRow, SettlementGroupRow } from '../../laws/world.ts';
 
-const TABLES = ['entry', 'lease', 'receipt', 'key_spend', 'token_spend', 'replay'] as const;
+const TABLES = ['entry', 'lease', 'receipt', 'token_spend', 'replay'] as const;
 
 const checkedWallets = new Map<string, DurableObjectStub<Wallet>>();
 
@@ -34,6 +34,14 @@ function rowsOf(accountId: string, wallet: DurableObjectStub<Wallet>): Promise<A
     const page = rows<SettlementGroupRow>('page');
     const request = [...rows<RequestRow>('request'), ...requestsOfGroups(page)];
     const credit = sql.exec('SELECT * FROM credit').one();
-    return { accountId, credit, page, request, ...Object.fromEntries(tables) } as unknown as AccountRows;
+    const key_spend = rows('spend');
+    return {
+      accountId,
+      credit,
+      page,
+      request,
+      key_spend,
+      ...Object.fromEntries(tables),
+    } as unknown as AccountRows;
   });
 }

@@ -2,11 +2,12 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { expect, it } from 'vitest';
 import { newId } from '../../../worker/domain/ids.ts';
+import { LedgerStore } from '../../../worker/wallet/ledger-store.ts';
 import { emptyOutbox } from '../../../worker/wallet/outbox.ts';
 import { OutboxStore } from '../../../worker/wallet/outbox-store.ts';
+import { RequestStore } from '../../../worker/wallet/request-store.ts';
 import { migrate, WALLET_MIGRATIONS } from '../../../worker/wallet/schema.ts';
 import { SettlementGroups } from '../../../worker/wallet/settlement-groups.ts';
-import { WalletStore } from '../../../worker/wallet/store.ts';
 import { env } from './fixtures.ts';
 
 const NOW = Date.UTC(2026, 10, 29, 12);
@@ -30,15 +31,30 @@ it.each(earlier)('after %i migrations: its rows are found', async (done) => {
     sql.exec(INSERT, 'req_orphaned', 'held', NOW - 200_000, null, NOW - 100_000, 50);
     sql.exec(INSERT, 'req_running', 'held', NOW - 1_000, null, NOW + 100_000, 70);
 
+    sql.exec("INSERT INTO entry VALUES (1, ?, 'grant', 'trial', 200, 0, 200, 'h1')", NOW);
+    sql.exec("UPDATE credit SET granted_nano_usd = 200, held_nano_usd = 120, head_seq = 1, head_hash = 'h1'");
+    for (let i = 0; i < 3; i++) sql.exec("INSERT INTO outbox (item) VALUES ('{}')");
+    sql.exec('DELETE FROM outbox WHERE seq <> 2');
+
     migrate(sql);
-    const store = new WalletStore(sql);
+    // A number is never given twice, even if its item is gone.
+    const outboxStore = new OutboxStore(sql);
+    expect([outboxStore.items(9).map(({ seq }) => seq), outboxStore.nextSeq()]).toEqual([[2], 4]);
+    const store = new RequestStore(sql, new OutboxStore(sql).lastSeq);
     const ids = (requests: readonly { requestId: string }[]) =>
       requests.map(({ requestId }) => requestId).sort();
-    expect(ids(store.settleable(NOW, GRACE_MS, 10))).toEqual(['req_orphaned']);
+    expect(ids(store.expired(NOW))).toEqual(['req_orphaned']);
     expect(store.nextHoldExpiryMs(0)).toBe(NOW - 100_000);
     expect(store.nextHoldExpiryMs(NOW)).toBe(NOW + 100_000);
-    expect(ids(store.recentRequests(NOW - 60_000))).toEqual(['req_ended', 'req_orphaned', 'req_running']);
-    expect(store.request('req_running')).toMatchObject({ heldNanoUsd: 70, state: 'held' });
+    expect(ids(store.recent(NOW - 60_000))).toEqual(['req_ended', 'req_orphaned', 'req_running']);
+    expect(new LedgerStore(sql).head()).toMatchObject({
+      grantedNanoUsd: 200,
+      heldNanoUsd: 120,
+      seq: 1,
+      hash: 'h1',
+    });
+    expect(store.hasUnpublished()).toBe(false);
+    expect(store.find('req_running')).toMatchObject({ heldNanoUsd: 70, state: 'held' });
   });
 });
 
@@ -46,8 +62,14 @@ it('after a rollback: an item that only a newer version knows stays in the outbo
   await runInDurableObject(newWallet(), async (_, { storage: { sql } }) => {
     const outboxStore = new OutboxStore(sql);
     outboxStore.enqueue({ kind: 'of_tomorrow' });
-    const groups = new SettlementGroups(sql, () => GRACE_MS);
-    const delivery = emptyOutbox(env, { accountId: () => 'acct_1', outboxStore, groups });
+    const delivery = emptyOutbox(env, {
+      accountId: () => 'acct_1',
+      outboxStore,
+      requestStore: new RequestStore(sql, outboxStore.lastSeq),
+      ledgerStore: new LedgerStore(sql),
+      groups: new SettlementGroups(sql, () => GRACE_MS),
+      commit: (work) => work(),
+    });
     await expect(delivery).rejects.toThrow('of_tomorrow');
     expect(outboxStore.items(10)).toHaveLength(1);
     // Otherwise the alarm would retry for as long as the test's Worker lives.

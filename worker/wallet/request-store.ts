@@ -1,0 +1,324 @@
+/**
+ * Requests with a hold of their own: every statement, and in memory those that something is still to be done for. The
+ * table has no index but its key, which would cost a written row at each change of a request; ids begin with their time,
+ * and the checkpoint names the least id that is still open, so a restart reads few rows.
+ */
+import { firstIdAt } from '../domain/ids.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
+import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
+import { type HeldRequest, publicRecord } from './held-request.ts';
+import { allRows, firstRow, type Row, toRequest } from './rows.ts';
+
+/** Clocks of isolates, which make ids, may differ from this one by an hour. */
+const SKEW_MS = 3_600_000;
+/** A request lasts two hours at most; it counts against the limits for a minute after its end. */
+const RECENT_MS = 2 * 3_600_000 + 60_000 + SKEW_MS;
+
+/**
+ * What is known of the billed node's receipt, if it agrees with the bill; others are rows of the table `receipt`.
+ * `with_request`: it is published together with its request. `alone`: it came when its request's publication may have
+ * begun, so it is published by itself.
+ */
+export type ReceiptCount = 'with_request' | 'alone';
+
+/** The column `receipt`: as `proofs` of a group, in capitals when the receipt is published alone. */
+const MARKS = {
+  with_request: { finished: 'f', other: 'p' },
+  alone: { finished: 'F', other: 'P' },
+} as const;
+const NO_RECEIPT = '0';
+
+/** A request that has ended and that D1 may not have. */
+export interface UnpublishedRequest {
+  readonly outboxSeq: number;
+  readonly record: RequestRecord;
+  readonly grantedNanoUsd: NanoUsd;
+  /** Whether the receipt is published together with it. */
+  readonly hasReceipt: boolean;
+}
+
+export class RequestStore {
+  readonly #sql: SqlStorage;
+  #openFrom = '';
+  #publishedSeq = 0;
+  /** Numbers up to this one may have been published by an attempt that this object does not know of. */
+  #begunSeq = 0;
+  readonly #held = new Map<string, HeldRequest>();
+  /** Charged requests that ended after the last check for receipts and whose node has sent none. */
+  readonly #unproved = new Map<string, RequestRecord>();
+  readonly #unpublished = new Map<string, UnpublishedRequest>();
+
+  /** @param numberedTo the last number of the outbox */
+  constructor(sql: SqlStorage, numberedTo: number) {
+    this.#sql = sql;
+    this.load(numberedTo);
+  }
+
+  /** Reads the open requests again, at first and after a failed transaction. */
+  load(numberedTo: number): void {
+    const { published_seq, open_from } = firstRow(this.#sql, 'SELECT * FROM checkpoint')!;
+    this.#openFrom = open_from as string;
+    this.#publishedSeq = Math.max(this.#publishedSeq, published_seq as number);
+    this.#begunSeq = numberedTo;
+    for (const known of [this.#held, this.#unproved, this.#unpublished]) known.clear();
+    const rows = allRows(
+      this.#sql,
+      `SELECT *, charge_nano_usd > 0 AND ended_at_ms > (SELECT checked_to_ms FROM proof) AND receipt = '${NO_RECEIPT}'
+         AND NOT EXISTS (SELECT 1 FROM receipt AS r WHERE r.request_id = request.request_id AND r.node_id = request.node_id)
+         AS is_unproved
+       FROM request WHERE request_id >= ?1 AND (state = 'held' OR outbox_seq > ?2 OR is_unproved)`,
+      this.#openFrom,
+      this.#publishedSeq,
+    );
+    for (const row of rows) this.#open(row);
+  }
+
+  #open(row: Row): void {
+    const request = toRequest(row);
+    if (request.state === 'held') this.#held.set(request.requestId, request);
+    if (row.is_unproved === 1) this.#unproved.set(request.requestId, publicRecord(request));
+    const outboxSeq = (row.outbox_seq as number | null) ?? 0;
+    if (outboxSeq > this.#publishedSeq)
+      this.#unpublished.set(request.requestId, {
+        outboxSeq,
+        record: publicRecord(request),
+        grantedNanoUsd: nanoUsd(row.granted_nano_usd as number),
+        hasReceipt: Object.values<string>(MARKS.with_request).includes(row.receipt as string),
+      });
+  }
+
+  find(requestId: string): HeldRequest | null {
+    const held = this.#held.get(requestId);
+    if (held) return held;
+    const row = firstRow(this.#sql, 'SELECT * FROM request WHERE request_id = ?', requestId);
+    return row && toRequest(row);
+  }
+
+  insert(request: HeldRequest): void {
+    const { shared } = request.caps;
+    if (request.requestId < this.#openFrom) this.#setOpenFrom(request.requestId);
+    this.#sql.exec(
+      `INSERT INTO request (request_id, key_id, model_id, stream, cap_nano_usd, cap_period, state, admitted_at_ms,
+         lease_until_ms, held_nano_usd, price_id, cache_hit_nano_usd, cache_miss_nano_usd, output_nano_usd,
+         account_cap_nano_usd, account_cap_period, tokens, background, token_id, token_cap_nano_usd, lineage_id, manager_id,
+         manager_cap_nano_usd, manager_cap_period, conversation)
+       VALUES (?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      request.requestId,
+      request.keyId,
+      request.modelId,
+      request.stream ? 1 : 0,
+      request.caps.key.capNanoUsd,
+      request.caps.key.capPeriod,
+      request.admittedAtMs,
+      request.holdExpiresAtMs,
+      request.heldNanoUsd,
+      request.price.id,
+      request.price.cacheHitNanoUsd,
+      request.price.cacheMissNanoUsd,
+      request.price.outputNanoUsd,
+      request.caps.account.capNanoUsd,
+      request.caps.account.capPeriod,
+      request.tokens,
+      request.background ? 1 : 0,
+      request.token?.id ?? null,
+      request.token?.capNanoUsd ?? null,
+      shared?.lineageId ?? null,
+      shared?.manager?.keyId ?? null,
+      shared?.manager?.capNanoUsd ?? null,
+      shared?.manager?.capPeriod ?? null,
+      request.conversation,
+    );
+    this.#held.set(request.requestId, request);
+  }
+
+  setHold(request: HeldRequest, hold: Pick<HeldRequest, 'heldNanoUsd' | 'tokens' | 'holdExpiresAtMs'>): void {
+    this.#sql.exec(
+      'UPDATE request SET held_nano_usd = ?, tokens = ?, lease_until_ms = ? WHERE request_id = ?',
+      hold.heldNanoUsd,
+      hold.tokens,
+      hold.holdExpiresAtMs,
+      request.requestId,
+    );
+    this.#held.set(request.requestId, { ...request, ...hold });
+  }
+
+  /**
+   * @param publication the number under which it is published, the part of its charge that granted credit paid, and the
+   *   outcome of the billed node's receipt, if it has come already and agrees
+   */
+  end(
+    record: RequestRecord,
+    {
+      outcome,
+      ...publication
+    }: { outboxSeq: number; grantedNanoUsd: NanoUsd; outcome: WalletReceipt['outcome'] | null },
+  ): void {
+    const mark = outcome === null ? NO_RECEIPT : markOf('with_request', outcome);
+    this.#sql.exec(
+      `UPDATE request SET state = ?, ending = ?, node_id = ?, ended_at_ms = ?, held_nano_usd = 0, prompt_tokens = ?,
+         cached_tokens = ?, completion_tokens = ?, reasoning_tokens = ?, charge_nano_usd = ?, entry_seq = ?, ttft_ms = ?,
+         outbox_seq = ?, granted_nano_usd = ?, receipt = ?
+       WHERE request_id = ?`,
+      record.state,
+      record.ending,
+      record.nodeId,
+      record.endedAtMs,
+      record.usage.promptTokens,
+      record.usage.cachedTokens,
+      record.usage.completionTokens,
+      record.usage.reasoningTokens,
+      record.chargeNanoUsd,
+      record.entrySeq,
+      record.ttftMs,
+      publication.outboxSeq,
+      publication.grantedNanoUsd,
+      mark,
+      record.requestId,
+    );
+    this.#held.delete(record.requestId);
+    if (record.chargeNanoUsd > 0 && outcome === null) this.#unproved.set(record.requestId, record);
+    this.#unpublished.set(record.requestId, { ...publication, record, hasReceipt: outcome !== null });
+  }
+
+  // ---- receipts ----
+
+  /**
+   * Marks that the billed node's receipt has come and agrees with the bill.
+   * @param late it must be published alone, because its absence has been published
+   */
+  prove(
+    { requestId }: RequestRecord,
+    outcome: WalletReceipt['outcome'],
+    { late }: { late: boolean },
+  ): ReceiptCount {
+    const unpublished = this.#unpublished.get(requestId);
+    const isBegun = unpublished === undefined || unpublished.outboxSeq <= this.#begunSeq;
+    const count = isBegun || late ? 'alone' : 'with_request';
+    const mark = markOf(count, outcome);
+    this.#sql.exec('UPDATE request SET receipt = ? WHERE request_id = ?', mark, requestId);
+    this.#unproved.delete(requestId);
+    if (unpublished && count === 'with_request')
+      this.#unpublished.set(requestId, { ...unpublished, hasReceipt: true });
+    return count;
+  }
+
+  /** A receipt of the billed node that differs from the bill has a row of its own, and is not missing either. */
+  isNotMissing(requestId: string): void {
+    this.#unproved.delete(requestId);
+  }
+
+  /** Whether an agreeing receipt has come, and whether it says that the whole answer was given. */
+  proofOf(requestId: string): 'none' | 'came' | 'finished' {
+    const mark = firstRow(this.#sql, 'SELECT receipt FROM request WHERE request_id = ?', requestId)?.receipt;
+    if (typeof mark !== 'string' || mark === NO_RECEIPT) return 'none';
+    return mark.toLowerCase() === MARKS.with_request.finished ? 'finished' : 'came';
+  }
+
+  /** Charged requests that ended in a span of time and whose node has sent no receipt, oldest first. */
+  unproved({ afterMs, toMs }: { afterMs: number; toMs: number }, limit: number): RequestRecord[] {
+    return [...this.#unproved.values()]
+      .filter(({ endedAtMs }) => endedAtMs! > afterMs && endedAtMs! <= toMs)
+      .sort((a, b) => a.endedAtMs! - b.endedAtMs!)
+      .slice(0, limit);
+  }
+
+  /** When the first charged request ended whose node has sent no receipt; null: there is none. */
+  nextUnprovedMs(): number | null {
+    return leastOf([...this.#unproved.values()].map(({ endedAtMs }) => endedAtMs!));
+  }
+
+  // ---- holds ----
+
+  /** Requests whose holds have expired, the longest expired first. */
+  expired(nowMs: number): HeldRequest[] {
+    return [...this.#held.values()]
+      .filter(({ holdExpiresAtMs }) => holdExpiresAtMs < nowMs)
+      .sort((a, b) => a.holdExpiresAtMs - b.holdExpiresAtMs);
+  }
+
+  /** When the next hold expires, at `afterMs` or later; null: none does. */
+  nextHoldExpiryMs(afterMs: number): number | null {
+    const times = [...this.#held.values()].map(({ holdExpiresAtMs }) => holdExpiresAtMs);
+    return leastOf(times.filter((atMs) => atMs >= afterMs));
+  }
+
+  /** Requests that are held, or that ended after `afterMs`, which is at most a minute ago. */
+  recent(afterMs: number): HeldRequest[] {
+    return allRows(
+      this.#sql,
+      "SELECT * FROM request WHERE request_id >= ? AND (state = 'held' OR ended_at_ms > ?)",
+      this.#openFrom,
+      afterMs,
+    ).map(toRequest);
+  }
+
+  // ---- publication ----
+
+  /** Ended requests that D1 may not have, in the order of their numbers. */
+  unpublished(): UnpublishedRequest[] {
+    return [...this.#unpublished.values()].sort((a, b) => a.outboxSeq - b.outboxSeq);
+  }
+
+  hasUnpublished(): boolean {
+    return this.#unpublished.size > 0;
+  }
+
+  /** Whether nothing is to be waited for: each unpublished request cost nothing or has its receipt. */
+  isComplete(): boolean {
+    return [...this.#unpublished.keys()].every((requestId) => !this.#unproved.has(requestId));
+  }
+
+  /** A publication of everything up to this number begins: receipts that come from now on are published alone. */
+  begin(outboxSeq: number): void {
+    this.#begunSeq = Math.max(this.#begunSeq, outboxSeq);
+  }
+
+  /** D1 has everything up to this number. */
+  published(outboxSeq: number): void {
+    this.#publishedSeq = Math.max(this.#publishedSeq, outboxSeq);
+    for (const [requestId, { outboxSeq }] of this.#unpublished)
+      if (outboxSeq <= this.#publishedSeq) this.#unpublished.delete(requestId);
+  }
+
+  // ---- checkpoint ----
+
+  /** What a restart has to know: the number up to which D1 has requests, and the least id of an open one. */
+  checkpoint(nowMs: number): { publishedSeq: number; openFrom: string } {
+    const open = [this.#held, this.#unproved, this.#unpublished].flatMap((requests) => [...requests.keys()]);
+    this.#openFrom = open.reduce(
+      (least, id) => [least, id].sort()[0]!,
+      firstIdAt('req', nowMs - RECENT_MS),
+    );
+    return { publishedSeq: this.#publishedSeq, openFrom: this.#openFrom };
+  }
+
+  #setOpenFrom(requestId: string): void {
+    this.#openFrom = requestId;
+    this.#sql.exec('UPDATE checkpoint SET open_from = ?', requestId);
+  }
+
+  /** Whether a request that ended before `beforeMs` is named by what a restart would read after the checkpoint. */
+  needsCheckpoint(beforeMs: number): boolean {
+    const query = `SELECT 1 FROM request AS r WHERE request_id < ? AND state <> 'held' AND ended_at_ms < ?
+      AND (entry_seq > (SELECT seq FROM checkpoint) OR r.outbox_seq > (SELECT published_seq FROM checkpoint)) LIMIT 1`;
+    return firstRow(this.#sql, query, firstIdAt('req', beforeMs + SKEW_MS), beforeMs) !== null;
+  }
+
+  /** Forgets requests that ended before `beforeMs`, except those that D1 may not have. */
+  trim(beforeMs: number): void {
+    this.#sql.exec(
+      `DELETE FROM request WHERE request_id < ? AND state <> 'held' AND ended_at_ms < ?
+         AND coalesce(outbox_seq, 0) <= (SELECT published_seq FROM checkpoint)`,
+      firstIdAt('req', beforeMs + SKEW_MS),
+      beforeMs,
+    );
+  }
+}
+
+function markOf(count: ReceiptCount, outcome: WalletReceipt['outcome']): string {
+  return MARKS[count][outcome === 'finished' ? 'finished' : 'other'];
+}
+
+function leastOf(times: readonly number[]): number | null {
+  return times.length === 0 ? null : times.reduce((least, each) => Math.min(least, each));
+}
