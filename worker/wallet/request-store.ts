@@ -285,10 +285,7 @@ export class RequestStore {
   /** What a restart has to know: the number up to which D1 has requests, and the least id of an open one. */
   checkpoint(nowMs: number): { publishedSeq: number; openFrom: string } {
     const open = [this.#held, this.#unproved, this.#unpublished].flatMap((requests) => [...requests.keys()]);
-    this.#openFrom = open.reduce(
-      (least, id) => [least, id].sort()[0]!,
-      firstIdAt('req', nowMs - RECENT_MS),
-    );
+    this.#openFrom = open.reduce((least, id) => [least, id].sort()[0]!, firstIdAt('req', nowMs - RECENT_MS));
     return { publishedSeq: this.#publishedSeq, openFrom: this.#openFrom };
   }
 
