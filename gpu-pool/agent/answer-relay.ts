@@ -115,12 +115,13 @@ export class AnswerRelay {
     if (reader.allBegun) this.#onAllBegun();
     for (const choice of reader.takeStopped()) this.#stopAtEngine(choice);
     if (step.chunk === null) return null;
-    this.#progress.note(reader.usage, { text: step.chunk.choices.length > 0 });
+    const { usage, choices } = step.chunk;
+    this.#progress.note(usage, { text: choices.length > 0 });
     if (this.#activeRequest.aborting !== null) return null;
     const { context_tokens: promptMax = Number.POSITIVE_INFINITY } = this.#activeRequest.claims;
-    if (reader.usage.prompt_tokens > promptMax && !this.#answer.started && chunks.length === 0) {
+    if (usage.prompt_tokens > promptMax && !this.#answer.started && chunks.length === 0) {
       // The engine gave no count before.
-      return this.#failed(contextExceeded(reader.usage.prompt_tokens, promptMax));
+      return this.#failed(contextExceeded(usage.prompt_tokens, promptMax));
     }
     if (reader.isPastClaim) {
       this.#context.metrics.anomaly('overrun');

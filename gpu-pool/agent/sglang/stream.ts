@@ -7,6 +7,7 @@ import { FINISH_REASONS, type FinishReason, type NodeChunk, type NodeUsage } fro
 import type { AnswerFormat } from '../parse/answer-parser.ts';
 import { THINK_END } from '../parse/thought.ts';
 import type { RequestError } from '../request-error.ts';
+import { type EngineChoice, readEngineChunk } from './engine-chunk.ts';
 import { fromErrorEvent } from './engine-error.ts';
 import { JsonAnswer, type Part } from './json-answer.ts';
 import { OneCall } from './one-call.ts';
@@ -21,48 +22,11 @@ export type ReadResult =
   /** `chunk` is null where the event brings nothing new. */
   { kind: 'chunk'; chunk: NodeChunk | null } | { kind: 'error'; error: RequestError } | { kind: 'malformed' };
 
-const EngineChunk = z.object({
-  /** The id under which the engine can abort the choice. */
-  id: z.string().max(256).nullish().catch(null),
-  choices: z
-    .array(
-      z.object({
-        index: z.int().min(0),
-        delta: z
-          .object({
-            content: z.string().nullish(),
-            reasoning_content: z.string().nullish(),
-            tool_calls: z
-              .array(
-                z.object({
-                  index: z.int().min(0).nullish(),
-                  id: z.string().nullish(),
-                  function: z
-                    .object({ name: z.string().nullish(), arguments: z.string().nullish() })
-                    .nullish(),
-                }),
-              )
-              .nullish(),
-          })
-          .nullish(),
-        /** The text of a text completion, in place of a delta. */
-        text: z.string().nullish(),
-        finish_reason: z.string().nullish(),
-        /** The matching text of `stop`, or the id of the token that ends every answer. */
-        matched_stop: z.union([z.string(), z.number()]).nullish(),
-        logprobs: z.unknown().optional(),
-      }),
-    )
-    .nullish(),
-  usage: z.unknown().optional(),
-  error: z.unknown().optional(),
-});
 /** The answer of a pass over the prompt; of its only choice nothing but the end is of interest. */
 const PromptPass = z.object({
   choices: z.array(z.object({ finish_reason: z.string().nullish() })).min(1),
   usage: z.unknown().optional(),
 });
-type EngineChoice = NonNullable<z.infer<typeof EngineChunk>['choices']>[number];
 
 export class StreamReader {
   readonly #meter: UsageMeter;
@@ -214,15 +178,14 @@ export class StreamReader {
   }
 
   read(data: string): ReadResult {
-    const parsed = EngineChunk.safeParse(parseJson(data));
-    if (!parsed.success) return { kind: 'malformed' };
-    const { error, usage } = parsed.data;
+    const read = readEngineChunk(data);
+    if (read === null) return { kind: 'malformed' };
+    const { id, error, usage } = read;
     if (error !== undefined && error !== null) return { kind: 'error', error: fromErrorEvent(error) };
-    const engineChoices = parsed.data.choices ?? [];
+    const engineChoices = read.choices ?? [];
     if (engineChoices.some(({ index }) => index >= this.#choices)) return { kind: 'malformed' };
     if (engineChoices.length === 0 && usage === undefined) return { kind: 'chunk', chunk: null };
 
-    const { id } = parsed.data;
     for (const { index } of engineChoices) {
       this.#begun.add(index);
       if (id) this.#onChoiceId(index, id);
@@ -250,10 +213,7 @@ export class StreamReader {
 
   #chunk(choices: Choice[]): NodeChunk | null {
     const usage = this.#meter.current();
-    const advanced = Object.entries(usage).some(
-      ([name, count]) => count > this.#usage[name as keyof NodeUsage],
-    );
-    if (choices.length === 0 && !advanced) return null;
+    if (choices.length === 0 && !hasAdvanced(usage, this.#usage)) return null;
     this.#usage = usage;
     return { choices, usage };
   }
@@ -261,7 +221,7 @@ export class StreamReader {
   #choice(choice: EngineChoice, reported: boolean): Choice[] {
     const { index } = choice;
     const delta = toDelta(choice.delta ?? { content: choice.text });
-    const empty = Object.keys(delta).length === 0;
+    const empty = isBare(delta);
     const finish = toFinish(choice.finish_reason);
     const logprobs = choice.logprobs ?? undefined;
     const matched = choice.matched_stop;
@@ -311,6 +271,9 @@ export class StreamReader {
     end: { reason: FinishReason; stopped: { stop_sequence?: string } } | null,
   ): Choice[] {
     const stops = this.#stops[index];
+    // Nothing but text of its choice: nearly every event.
+    if (end === null && stops === undefined && this.#oneCall.length === 0)
+      return parts.filter((part) => !isEmpty(part)).map((part) => toChoice(index, part));
     const all = end === null ? parts : [...parts, ...this.#rest(index, end.reason)];
     const choices: Choice[] = [];
     /** Ends the choice, which the engine may still generate. */
@@ -348,12 +311,28 @@ export class StreamReader {
   }
 }
 
+function hasAdvanced(now: NodeUsage, before: NodeUsage): boolean {
+  return (
+    now.completion_tokens > before.completion_tokens ||
+    now.prompt_tokens > before.prompt_tokens ||
+    now.cached_tokens > before.cached_tokens ||
+    now.reasoning_tokens > before.reasoning_tokens
+  );
+}
+
 function isEmpty({ delta, logprobs }: Part): boolean {
-  return Object.keys(delta).length === 0 && logprobs === undefined;
+  return isBare(delta) && logprobs === undefined;
+}
+
+/** Whether a delta has no field. */
+function isBare({ content, reasoning_content, tool_calls }: Delta): boolean {
+  return content === undefined && reasoning_content === undefined && tool_calls === undefined;
 }
 
 function toChoice(index: number, { delta, logprobs }: Part): Choice {
-  return { index, delta, finish_reason: null, ...(logprobs === undefined ? {} : { logprobs }) };
+  const choice: Choice = { index, delta, finish_reason: null };
+  if (logprobs !== undefined) choice.logprobs = logprobs;
+  return choice;
 }
 
 function toContent(index: number, { text, logprobs }: TextPiece): Choice {
@@ -370,11 +349,11 @@ function toDelta(delta: EngineChoice['delta']): Delta {
       ...(call.function?.arguments ? { arguments: call.function.arguments } : {}),
     },
   }));
-  return {
-    ...(delta?.content ? { content: delta.content } : {}),
-    ...(delta?.reasoning_content ? { reasoning_content: delta.reasoning_content } : {}),
-    ...(calls?.length ? { tool_calls: calls } : {}),
-  };
+  const kept: Delta = {};
+  if (delta?.content) kept.content = delta.content;
+  if (delta?.reasoning_content) kept.reasoning_content = delta.reasoning_content;
+  if (calls?.length) kept.tool_calls = calls;
+  return kept;
 }
 
 /** Maps a finish reason. 'abort' exists in SGLang only; any other unknown reason counts as 'stop'. */
@@ -382,12 +361,4 @@ function toFinish(reason: string | null | undefined): FinishReason | 'abort' | n
   if (reason === null || reason === undefined || reason === '') return null;
   if (reason === 'abort') return 'abort';
   return FINISH_REASONS.find((known) => known === reason) ?? 'stop';
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

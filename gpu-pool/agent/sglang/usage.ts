@@ -169,7 +169,7 @@ export class UsageMeter {
 
   current(): NodeUsage {
     const completion = Math.min(this.#completion(), this.#maxTokens, this.#thoughtLimit);
-    const counted = Math.max(sum(this.#choices.map((counts) => counts.reasoning)), this.#total.reasoning);
+    const counted = Math.max(this.#reasoning(), this.#total.reasoning);
     // The engine takes all that follows a closed thought for another.
     const reasoning = this.#closedThought > 0 ? this.#closedThought : counted;
     return {
@@ -180,8 +180,15 @@ export class UsageMeter {
     };
   }
 
+  #reasoning(): number {
+    let sum = 0;
+    for (const { reasoning } of this.#choices) sum += reasoning;
+    return sum;
+  }
+
   #completion(): number {
-    const summed = sum(this.#choices.map(countOf));
+    let summed = 0;
+    for (const counts of this.#choices) summed += countOf(counts);
     return this.#closedThought + (this.#total.reported ? Math.max(summed, this.#total.completion) : summed);
   }
 
@@ -208,8 +215,4 @@ function detail(details: unknown, name: string): unknown {
   return typeof details === 'object' && details !== null
     ? (details as Record<string, unknown>)[name]
     : undefined;
-}
-
-function sum(numbers: number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
 }
