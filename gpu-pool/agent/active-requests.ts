@@ -30,7 +30,8 @@ export class ActiveRequest {
   #reason: AbortReason | null = null;
   #onGraceExpired: (() => void) | null = null;
   #graceExpired = false;
-  readonly #aborted = new AbortController();
+  /** Made when someone wants its signal: most requests are never aborted, and wait for nothing. */
+  #aborted: AbortController | null = null;
   #timers: NodeJS.Timeout[] = [];
 
   constructor(options: {
@@ -60,6 +61,8 @@ export class ActiveRequest {
 
   /** Aborted when this request is. */
   get signal(): AbortSignal {
+    this.#aborted ??= new AbortController();
+    if (this.#reason !== null) this.#aborted.abort();
     return this.#aborted.signal;
   }
 
@@ -72,7 +75,7 @@ export class ActiveRequest {
   abort(reason: AbortReason): void {
     if (this.#reason !== null) return;
     this.#reason = reason;
-    this.#aborted.abort();
+    this.#aborted?.abort();
     this.abortAtEngine();
     this.#timers.push(
       setInterval(() => this.abortAtEngine(), ABORT_REPEAT_MS),

@@ -35,6 +35,9 @@ export class EnginePost {
   /** Waits for room in the engine's queue; returns the result where the request ended before. */
   async enterQueue(): Promise<EngineRunResult | null> {
     const { queue, watch, deadlines } = this.#context;
+    const isRunning = this.#activeRequest.aborting === null;
+    this.#inQueue = isRunning && queue.enterAtOnce(this.#queued, { limit: watch.queuedMax });
+    if (this.#inQueue) return null;
     const deadline = AbortSignal.timeout(deadlines.firstTokenMs);
     const signal = AbortSignal.any([this.#activeRequest.signal, deadline]);
     this.#inQueue = await queue.enter(this.#queued, { limit: watch.queuedMax, signal });

@@ -20,6 +20,13 @@ export class EngineQueue {
   /** Interactive requests first, then by arrival. */
   readonly #held: Held[] = [];
 
+  /** Lets a request go that need not wait; `leave` must then be called for it. @returns whether it may go to the engine */
+  enterAtOnce(request: Queued, { limit }: { limit: number }): boolean {
+    if (this.#held.length > 0 || !this.#fits(request, limit)) return false;
+    this.#waiting[request.background ? 'background' : 'interactive'] += request.sequences;
+    return true;
+  }
+
   /**
    * Waits until the engine's queue has room. Where it returns true, `leave` must be called once the request has begun or
    * ended.
@@ -60,7 +67,7 @@ export class EngineQueue {
   #admit(): void {
     for (;;) {
       const next = this.#held[0];
-      if (next === undefined || !this.#fits(next)) return;
+      if (next === undefined || !this.#fits(next, next.limit)) return;
       this.#held.shift();
       this.#waiting[next.background ? 'background' : 'interactive'] += next.sequences;
       next.admit();
@@ -68,7 +75,7 @@ export class EngineQueue {
   }
 
   /** The engine throws out waiting background requests for interactive ones, so these do not count against those. */
-  #fits({ sequences, background, limit }: Held): boolean {
+  #fits({ sequences, background }: Queued, limit: number): boolean {
     const before = this.#waiting.interactive + (background ? this.#waiting.background : 0);
     return before === 0 || before + sequences <= limit;
   }

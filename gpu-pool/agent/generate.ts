@@ -1,6 +1,6 @@
 /**
  * The lifecycle of one request: verify the token, read the body, open the journal, run the request at the engine,
- * pass its answer on, close the journal, end the answer.
+ * pass its answer on, end it, close the journal.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GenerateRequest } from '../protocol/schemas.ts';
@@ -36,11 +36,13 @@ export async function generate(
     return { kind: 'failed', error: { code: 'engine_failed', message: 'The agent failed.' } };
   });
   const receipt = run.receipt(result);
-  // A failing disk must not cost the caller the answer: the receipt then stays in memory until it is acknowledged.
-  await context.journal.closed(receipt).catch(() => {
-    context.metrics.journalFailure('closed');
-    context.log('journal_write_failed', { seq });
-  });
+  const journaled = context.journal.closed(receipt);
+  // The answer does not wait for the disk. Should the agent die before it, the receipt is 'lost', as in the middle of one.
+  if (result.kind === 'finished') answer.done();
+  else if (result.kind === 'aborted') answer.doneEarly(receipt.usage);
+  else answer.fail(result.error);
+  context.activeRequests.remove(activeRequest);
+  context.aborts.requestEnded(activeRequest, { engineEnded: run.engineEnded });
   context.metrics.receipt(receipt);
   if (result.kind === 'failed') context.metrics.requestError(result.error.code);
   context.log('request', {
@@ -50,12 +52,11 @@ export async function generate(
     ms: receipt.ended_at_ms - receipt.started_at_ms,
     completion_tokens: receipt.usage.completion_tokens,
   });
-
-  if (result.kind === 'finished') answer.done();
-  else if (result.kind === 'aborted') answer.doneEarly(receipt.usage);
-  else answer.fail(result.error);
-  context.activeRequests.remove(activeRequest);
-  context.aborts.requestEnded(activeRequest, { engineEnded: run.engineEnded });
+  // A failing disk must not cost the edge the receipt: it then stays in memory until it is acknowledged.
+  await journaled.catch(() => {
+    context.metrics.journalFailure('closed');
+    context.log('journal_write_failed', { seq });
+  });
   context.onReceipt();
 }
 

@@ -1,8 +1,9 @@
 /**
  * The receipts of this node, safe on disk until the edge has them. The journal is append-only JSON lines, and
- * concurrent requests share one fsync. A request that was opened but never closed means that the agent died, and
+ * concurrent requests share writes and syncs. A request that was opened but never closed means that the agent died, and
  * becomes a 'lost' receipt.
  */
+import { write as writeFile } from 'node:fs';
 import { type FileHandle, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodeUsage, Receipt } from '../protocol/schemas.ts';
@@ -11,11 +12,16 @@ import { type JournalLine, type OpenedLine, replay } from './journal-replay.ts';
 export const JOURNAL_FILE = 'receipts.jsonl';
 /** The file is rewritten when it exceeds this size, and twice the size that the last compaction left. */
 const COMPACT_AT_BYTES = 4 << 20;
+/**
+ * Receipts that end within this time share a sync. Nobody waits for it: an answer ends before its receipt is safe, and the
+ * heartbeat that reports it leaves later (heartbeat.ts).
+ */
+const SYNC_MS = 10;
 
 interface Write {
   text: string;
   sync: boolean;
-  /** Runs in the same turn as the write, so that a compaction right after it sees the result. */
+  /** Runs in the same turn as the write or its sync, so that a compaction right after it sees the result. */
   settled(error?: unknown): void;
 }
 type Progress = Extract<JournalLine, { type: 'progress' }>;
@@ -30,6 +36,10 @@ export class Journal {
   #nextSeq: number;
   #queue: Write[] = [];
   #writing: Promise<void> | null = null;
+  /** Lines that are written, and wait to be safe. */
+  #unsynced: Write[] = [];
+  #syncTimer: NodeJS.Timeout | undefined;
+  #syncing: Promise<void> = Promise.resolve();
   #torn = false;
   #abandoned = false;
   readonly #open = new Map<number, { opened: OpenedLine; progress?: Progress }>();
@@ -125,8 +135,16 @@ export class Journal {
     if (known.length > 0) this.#append({ type: 'acknowledged', seqs: known }).catch(() => {});
   }
 
+  /** Resolves when all receipts so far are due to the edge. */
+  async settled(): Promise<void> {
+    do {
+      await this.#writing;
+      await this.#sync();
+    } while (this.#writing !== null);
+  }
+
   async close(): Promise<void> {
-    while (this.#writing) await this.#writing;
+    await this.settled();
     await this.#file.close();
   }
 
@@ -134,6 +152,7 @@ export class Journal {
   async abandon(): Promise<void> {
     this.#abandoned = true;
     this.#queue = [];
+    this.#unsynced = [];
     await this.close();
   }
 
@@ -160,22 +179,41 @@ export class Journal {
       const text = `${this.#torn ? '\n' : ''}${batch.map((write) => write.text).join('')}`;
       let failure: unknown;
       try {
-        await this.#file.appendFile(text);
-        if (batch.some((write) => write.sync)) await this.#file.datasync();
-        this.#bytes += Buffer.byteLength(text);
+        this.#bytes += await append(this.#file, text);
       } catch (error) {
         failure = error;
       }
       this.#torn = failure !== undefined;
-      for (const write of batch) write.settled(failure);
-      // A failed compaction leaves the old file in use and is retried after the file has doubled.
-      if (this.#bytes > this.#compactAtBytes && this.#bytes > 2 * this.#bytesCompacted) {
-        await this.#compact().catch(() => {
-          this.#bytesCompacted = this.#bytes;
-        });
+      for (const write of batch) {
+        if (write.sync && failure === undefined) this.#unsynced.push(write);
+        else write.settled(failure);
       }
+      if (this.#unsynced.length > 0) this.#syncTimer ??= setTimeout(() => this.#sync(), SYNC_MS);
+      if (this.#bytes > this.#compactAtBytes && this.#bytes > 2 * this.#bytesCompacted) await this.#shrink();
     }
     this.#writing = null;
+  }
+
+  /** Makes what is written safe, while further lines are written. */
+  #sync(): Promise<void> {
+    clearTimeout(this.#syncTimer);
+    this.#syncTimer = undefined;
+    this.#syncing = this.#syncing.then(async () => {
+      const lines = this.#unsynced.splice(0);
+      if (lines.length === 0) return;
+      const failure: unknown = await this.#file.datasync().catch((error: unknown) => error);
+      for (const line of lines) line.settled(failure);
+    });
+    return this.#syncing;
+  }
+
+  async #shrink(): Promise<void> {
+    // A compacted file has only receipts that are settled.
+    await this.#sync();
+    // A failed compaction leaves the old file in use and is retried after the file has doubled.
+    await this.#compact().catch(() => {
+      this.#bytesCompacted = this.#bytes;
+    });
   }
 
   /** Rewrites the file with the lines that still matter: temporary file, fsync, rename, fsync of the directory. */
@@ -207,4 +245,18 @@ export class Journal {
     const directory = await open(this.#directory, 'r');
     await directory.sync().finally(() => directory.close());
   }
+}
+
+/** Appends a text, by callbacks: of a promise for each step, it takes twice the CPU. @returns its bytes */
+function append(file: FileHandle, text: string): Promise<number> {
+  const bytes = Buffer.from(text);
+  return new Promise((resolve, reject) => {
+    const writeFrom = (at: number): void =>
+      writeFile(file.fd, bytes, at, bytes.length - at, null, (error, written) => {
+        if (error !== null) reject(error);
+        else if (at + written < bytes.length) writeFrom(at + written);
+        else resolve(bytes.length);
+      });
+    writeFrom(0);
+  });
 }

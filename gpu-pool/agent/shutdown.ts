@@ -52,6 +52,7 @@ export function createShutdown(resources: AgentResources): Shutdown {
       const timer = setTimeout(() => activeRequests.abortAll('shutdown'), deadlineMs);
       await activeRequests.whenEmpty();
       clearTimeout(timer);
+      await journal.settled();
       heartbeats.stop();
       await Promise.race([
         reportLastReceipts(heartbeats, journal),

@@ -19,6 +19,15 @@ function setUp(limit: number) {
 }
 
 describe('the queue of an engine', () => {
+  it('lets nobody in at once who does not fit, or before those who wait', () => {
+    const queue = new EngineQueue();
+    const one = { sequences: 1, background: false };
+    expect(queue.enterAtOnce({ ...one, sequences: 2 }, { limit: 2 })).toBe(true);
+    expect(queue.enterAtOnce(one, { limit: 2 })).toBe(false);
+    void queue.enter({ ...one, sequences: 9 }, { limit: 2, signal: new AbortController().signal });
+    expect(queue.enterAtOnce(one, { limit: 3 })).toBe(false);
+  });
+
   it('takes as many choices as fit, and the next ones when those have begun', async () => {
     const { enter, settled } = setUp(4);
     const first = enter('a', { sequences: 3 });

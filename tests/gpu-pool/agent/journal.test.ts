@@ -58,6 +58,35 @@ describe('the journal', () => {
     await journal.close();
   });
 
+  it('reports a receipt only when it is safe on disk', async () => {
+    const journal = await Journal.open(await tempDir(), { now });
+    const seq = await journal.opened(request('a'));
+    const safe = journal.closed(receipt(seq));
+    expect(journal.pending(1)).toEqual([]);
+    await safe;
+    expect(journal.pending(1)).toEqual([receipt(seq)]);
+    void journal.closed(receipt(await journal.opened(request('b'))));
+    await journal.settled();
+    expect(journal.unacknowledged).toBe(2);
+    await journal.close();
+  });
+
+  it('keeps a receipt that was not safe yet when the file was rewritten', async () => {
+    const directory = await tempDir();
+    let journal = await Journal.open(directory, { now, compactAtBytes: 4_000 });
+    for (let round = 0; round < 50; round += 1) {
+      const seq = await journal.opened(request(`a${round}`));
+      void journal.closed(receipt(seq));
+      await journal.opened(request(`r${round}`));
+    }
+    await journal.close();
+    journal = await Journal.open(directory, { now });
+    const outcomes = journal.pending(1_000).map(({ outcome }) => outcome);
+    expect(outcomes.filter((outcome) => outcome === 'finished')).toHaveLength(50);
+    expect(outcomes.filter((outcome) => outcome === 'lost')).toHaveLength(50);
+    await journal.close();
+  });
+
   it('turns what was opened but never closed into a lost receipt with the last progress', async () => {
     const directory = await tempDir();
     let journal = await Journal.open(directory, { now });

@@ -2,6 +2,7 @@
 
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { IDLE_MS } from '../../../../gpu-pool/agent/engine-connections.ts';
 import { checkHealth, readLoad } from '../../../../gpu-pool/agent/sglang/load.ts';
 import { type Assumption, notApplicable, verdict, withoutFaults } from '../assumption.ts';
 import { freshWord, user } from '../prompts.ts';
@@ -139,8 +140,8 @@ export const LOAD: readonly Assumption[] = [
   },
   {
     id: 'load/keep-alive',
-    says: 'idle connections are closed after five seconds, so that the agent opens one for each call',
-    madeBy: ['gpu-pool/agent/engine-client.ts', 'gpu-pool/emulator/server.ts'],
+    says: 'an idle connection is closed after five seconds, and none before the agent closes its own',
+    madeBy: ['gpu-pool/agent/engine-connections.ts', 'gpu-pool/emulator/server.ts'],
     async check({ engine }) {
       const { hostname, port, protocol } = engine.target.url;
       if (protocol !== 'http:') return notApplicable('the engine is behind TLS');
@@ -158,9 +159,9 @@ export const LOAD: readonly Assumption[] = [
         });
       });
       return verdict(
-        'closed',
+        `closed after more than ${IDLE_MS / 1_000} s`,
         seconds === null ? 'open after 12 s' : `closed after ${seconds.toFixed(1)} s`,
-        seconds !== null,
+        seconds !== null && seconds > IDLE_MS / 1_000,
       );
     },
   },

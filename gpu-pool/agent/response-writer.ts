@@ -1,0 +1,82 @@
+/**
+ * Writes an event stream to the edge. What is written within one turn of the event loop leaves as one write at its end, and
+ * an answer that ends in its first turn leaves with its head as one: a write of its own costs as much as ten events.
+ */
+import type { ServerResponse } from 'node:http';
+
+const HEAD = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-store',
+  // Without this header an nginx in front of the agent would collect tokens before it passes them on.
+  'x-accel-buffering': 'no',
+};
+
+export class ResponseWriter {
+  readonly #res: ServerResponse;
+  readonly #readerDeadlineMs: number;
+  /** What waits for the end of the turn. */
+  #text = '';
+  #started = false;
+  #flushing: NodeJS.Immediate | undefined;
+  /** Until the reader takes more; null: it does. */
+  #draining: Promise<void> | null = null;
+
+  /** @param readerDeadlineMs how long a reader may take nothing */
+  constructor(res: ServerResponse, readerDeadlineMs: number) {
+    this.#res = res;
+    this.#readerDeadlineMs = readerDeadlineMs;
+  }
+
+  /** Whether anything has been written, so that no status can be sent any more. */
+  get started(): boolean {
+    return this.#started;
+  }
+
+  /** Resolves when the reader can take more, or has left. */
+  async write(text: string): Promise<void> {
+    this.#started = true;
+    this.#text += text;
+    this.#flushing ??= setImmediate(() => this.#flush());
+    if (this.#draining !== null) await this.#draining;
+  }
+
+  end(text: string): void {
+    clearImmediate(this.#flushing);
+    this.#started = true;
+    if (this.#res.destroyed) return;
+    const rest = this.#text + text;
+    this.#text = '';
+    if (!this.#res.headersSent)
+      this.#res.writeHead(200, { ...HEAD, 'content-length': Buffer.byteLength(rest) });
+    this.#res.end(rest);
+  }
+
+  #flush(): void {
+    this.#flushing = undefined;
+    const text = this.#text;
+    this.#text = '';
+    if (this.#res.destroyed) return;
+    if (!this.#res.headersSent) this.#res.writeHead(200, HEAD);
+    if (!this.#res.write(text)) this.#draining ??= this.#drained();
+  }
+
+  /**
+   * Waits until the reader can take more. SGLang keeps the text in memory while its socket is paused, so the wait
+   * has a deadline.
+   */
+  #drained(): Promise<void> {
+    const res = this.#res;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => res.destroy(), this.#readerDeadlineMs);
+      const done = () => {
+        clearTimeout(timer);
+        res.off('drain', done);
+        res.off('close', done);
+        this.#draining = null;
+        resolve();
+      };
+      res.on('drain', done);
+      res.on('close', done);
+    });
+  }
+}
