@@ -1,6 +1,6 @@
 /**
  * One request at a simulated node. The engine generates over time; the agent counts tokens, notes its progress in the
- * journal, forwards chunks, and writes its receipt before it sends [DONE]. The tokens that the engine really generated
+ * journal, forwards chunks, and writes its receipt when it has sent [DONE]. The tokens that the engine really generated
  * are counted separately: the laws compare them as a third count with those of the edge and the agent.
  */
 import { NO_USAGE, UsageMeter } from '../../gpu-pool/agent/sglang/usage.ts';
@@ -14,6 +14,8 @@ import type { Surroundings } from './surroundings.ts';
 /** How often the agent notes a request's progress in its journal (gpu-pool/agent/run-progress.ts). */
 const NOTED_EVERY_MS = 1_000;
 const ABORT_GRACE_MS = 5_000;
+/** From the end of an answer to its receipt on the disk (gpu-pool/agent/journal.ts). */
+const RECEIPT_MS = 10;
 const TRICKLE_EVERY_MS = 10_000;
 const ENCODER = new TextEncoder();
 const DONE = ENCODER.encode('data: [DONE]\n\n');
@@ -51,6 +53,9 @@ export class ActiveRequest {
   /** The edge has closed the connection. */
   #disconnected = false;
   #aborting = false;
+  /** The answer has ended, as far as the edge can see. */
+  #ended = false;
+  /** The receipt is in the journal. */
   #closed = false;
   /** The engine generates no more. */
   #stopped = false;
@@ -108,7 +113,7 @@ export class ActiveRequest {
 
   /** The edge aborts, or has closed the connection: the engine stops soon, and then reports how much it generated. */
   abort(): void {
-    if (this.#aborting || this.#closed) return;
+    if (this.#aborting || this.#ended) return;
     this.#aborting = true;
     if (this.#fault === 'keeps_generating_after_abort') {
       this.#after(ABORT_GRACE_MS, () => this.#close('aborted'));
@@ -143,7 +148,7 @@ export class ActiveRequest {
     const tokens = Math.min(this.#task.chunkTokens, this.#task.tokens - this.#count.completionTokens);
     this.#count.completionTokens += tokens;
     this.#byChoice[choice]! += tokens;
-    if (this.#closed) {
+    if (this.#ended) {
       // these tokens reach no one: the engine was told to stop and does not
       this.#count.tailTokensMax = (this.#count.tailTokensMax ?? 0) + tokens;
     } else {
@@ -207,7 +212,7 @@ export class ActiveRequest {
 
   #finish(): void {
     this.#stopped = true;
-    if (this.#closed) return;
+    if (this.#ended) return;
     if (this.#fault !== 'engine_usage_missing')
       this.#meter.read(
         { prompt_tokens: this.#task.promptTokens, completion_tokens: this.#count.completionTokens },
@@ -219,11 +224,12 @@ export class ActiveRequest {
     this.#close('finished');
   }
 
-  /** Writes the receipt, then ends the answer. */
+  /** Ends the answer; its receipt is safe a moment later, unless the host dies before. */
   #close(outcome: 'finished' | 'aborted'): void {
-    if (this.#closed) return;
+    if (this.#ended) return;
+    this.#ended = true;
     const usage = this.#meter.current();
-    this.#writeReceipt(outcome, usage);
+    this.#after(RECEIPT_MS, () => this.#writeReceipt(outcome, usage));
     if (this.#disconnected) return;
     if (outcome === 'aborted') {
       this.#sendHead();
@@ -258,13 +264,14 @@ export class ActiveRequest {
   }
 
   #trickle(): void {
-    if (this.#disconnected || this.#closed) return;
+    if (this.#disconnected || this.#ended) return;
     this.#sendHead();
     this.#exchange.send(ENCODER.encode(':'));
     this.#after(TRICKLE_EVERY_MS, () => this.#trickle());
   }
 
   #writeReceipt(outcome: Receipt['outcome'], usage: NodeUsage): void {
+    this.#ended = true;
     this.#closed = true;
     this.#count.running = false;
     const hidden = this.#count.completionTokens - usage.completion_tokens;
