@@ -38,7 +38,11 @@ function readBounded(req: IncomingMessage): Promise<string | null> {
         resolve(null);
       }
     });
-    req.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
+    req.on('end', () => {
+      resolve(Buffer.concat(chunks).toString('utf8'));
+      // The request lives as long as its answer, and these listeners with it.
+      chunks = [];
+    });
     req.on('close', () => resolve(null));
     req.on('error', () => resolve(null));
   });

@@ -13,7 +13,7 @@ export const JOURNAL_FILE = 'receipts.jsonl';
 /** The file is rewritten when it exceeds this size, and twice the size that the last compaction left. */
 const COMPACT_AT_BYTES = 4 << 20;
 /**
- * Receipts that end within this time share a sync. Nobody waits for it: an answer ends before its receipt is safe, and the
+ * Receipts that end within this time share a write, and as long again a sync. Nobody waits for it: an answer ends before its receipt is safe, and the
  * heartbeat that reports it leaves later (heartbeat.ts).
  */
 const SYNC_MS = 10;
@@ -38,6 +38,7 @@ export class Journal {
   #writing: Promise<void> | null = null;
   /** Lines that are written, and wait to be safe. */
   #unsynced: Write[] = [];
+  /** Runs while receipts wait to be written or synced. */
   #syncTimer: NodeJS.Timeout | undefined;
   #syncing: Promise<void> = Promise.resolve();
   #torn = false;
@@ -138,9 +139,10 @@ export class Journal {
   /** Resolves when all receipts so far are due to the edge. */
   async settled(): Promise<void> {
     do {
+      if (this.#queue.length > 0) this.#writing ??= this.#write();
       await this.#writing;
       await this.#sync();
-    } while (this.#writing !== null);
+    } while (this.#queue.length > 0 || this.#writing !== null);
   }
 
   async close(): Promise<void> {
@@ -168,7 +170,8 @@ export class Journal {
         else reject(error);
       };
       this.#queue.push({ text: `${JSON.stringify(line)}\n`, sync: options.sync ?? false, settled });
-      this.#writing ??= this.#write();
+      if (options.sync) this.#syncSoon();
+      else this.#writing ??= this.#write();
     });
   }
 
@@ -188,10 +191,18 @@ export class Journal {
         if (write.sync && failure === undefined) this.#unsynced.push(write);
         else write.settled(failure);
       }
-      if (this.#unsynced.length > 0) this.#syncTimer ??= setTimeout(() => this.#sync(), SYNC_MS);
+      if (this.#unsynced.length > 0) this.#syncSoon();
       if (this.#bytes > this.#compactAtBytes && this.#bytes > 2 * this.#bytesCompacted) await this.#shrink();
     }
     this.#writing = null;
+  }
+
+  #syncSoon(): void {
+    this.#syncTimer ??= setTimeout(() => {
+      this.#syncTimer = undefined;
+      if (this.#queue.length > 0) this.#writing ??= this.#write();
+      void this.#sync();
+    }, SYNC_MS);
   }
 
   /** Makes what is written safe, while further lines are written. */
