@@ -118,12 +118,13 @@ export async function readAuthorized(
   });
   const turn = opened?.turn ?? null;
   if (!read.ok) return turn === null ? read : { ok: false, error: turn.ownError(read.error) };
-  const { dialectRequest } = read;
-  const ignored = joinNames(dialectRequest.request.ignored, turn?.ignored ?? []);
-  const request = { ...dialectRequest.request, ignored };
+  const { dialectRequest, model } = read;
+  const authorized = { ok: true as const, principal, model, bytes: received.bytes, nowMs, turn };
+  if (turn === null) return { ...authorized, dialectRequest };
+  const ignored = joinNames(dialectRequest.request.ignored, turn.ignored);
   return {
-    ...{ ...read, principal, bytes: received.bytes, nowMs, turn },
-    dialectRequest: { ...dialectRequest, request },
+    ...authorized,
+    dialectRequest: { ...dialectRequest, request: { ...dialectRequest.request, ignored } },
   };
 }
 

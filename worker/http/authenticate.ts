@@ -53,7 +53,7 @@ const keyRows = new TtlCache<string, KeyWithAccount | null>({ ttlMs: KEY_TTL_MS,
  * Hashes by key. A key's hash never changes, only its row goes stale, so it may be cached for long. Keys stay in the
  * isolate.
  */
-const hashes = new TtlCache<string, readonly string[]>({ ttlMs: 3_600_000, sizeMax: 10_000 });
+const knownHashes = new TtlCache<string, readonly string[]>({ ttlMs: 3_600_000, sizeMax: 10_000 });
 
 const UNAUTHENTICATED = { ok: false, error: { reason: 'unauthenticated' } } as const;
 
@@ -68,25 +68,36 @@ export async function authenticate(request: Request, env: Env, nowMs: number): P
   if (secret === 'conflicting') return { ok: false, error: { reason: 'conflicting_keys' } };
   if (secret === null) return UNAUTHENTICATED;
   if (isToken(secret)) return authenticateToken(env, secret, nowMs);
-  if (!isWellFormedApiKey(secret)) return UNAUTHENTICATED;
-  const [hash = '', ...others] = await hashesOf(env, secret, nowMs);
+  const hashes = await hashesOf(env, secret, nowMs);
+  if (hashes === null) return UNAUTHENTICATED;
+  const [hash = '', ...others] = hashes;
   const row = await cachedKeyRow(hash, nowMs, async () => {
     const found = await findKeyByHash(database(env), hash, ...others);
     if (found !== null && found.key.hash !== hash) await keepUnderPepper(env, found.key, hash);
     return found;
   });
   const error = keyError(env, row, nowMs);
-  return error ? { ok: false, error } : { ok: true, principal: toPrincipal(row!, secret) };
+  if (error) return { ok: false, error };
+  const principal = principals.get(row!) ?? toPrincipal(row!, secret);
+  principals.set(row!, principal);
+  return { ok: true, principal };
 }
 
-/** The key's hash under the pepper in use, then its hashes under the others that are accepted. */
-async function hashesOf(env: Env, secret: string, nowMs: number): Promise<readonly string[]> {
+/** Principals by the cached row of their key. */
+const principals = new WeakMap<KeyWithAccount, Principal>();
+
+/**
+ * The key's hash under the pepper in use, then its hashes under the others that are accepted; null: it is malformed. A key
+ * whose hash is known needs no look at its checksum.
+ */
+async function hashesOf(env: Env, secret: string, nowMs: number): Promise<readonly string[] | null> {
   const peppers = await acceptedPeppers(config(env));
   const cacheKey = `${peppers[0]!.id} ${peppers.length} ${secret}`;
-  const cached = hashes.get(cacheKey, nowMs);
+  const cached = knownHashes.get(cacheKey, nowMs);
   if (cached) return cached;
+  if (!isWellFormedApiKey(secret)) return null;
   const fresh = await Promise.all(peppers.map(({ hmac }) => hashApiKey(secret, hmac)));
-  hashes.set(cacheKey, fresh, nowMs);
+  knownHashes.set(cacheKey, fresh, nowMs);
   return fresh;
 }
 

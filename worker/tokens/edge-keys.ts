@@ -32,8 +32,6 @@ const PrivateJwk = z.object({
 });
 
 interface EdgeKeys {
-  /** The settings from which they were imported. */
-  readonly source: string;
   readonly signing: CryptoKey;
   /** Public halves of all accepted keys, that of the signing key first. */
   readonly publicJwks: readonly (JWK & { readonly kid: string })[];
@@ -41,22 +39,21 @@ interface EdgeKeys {
   readonly verifying: ReturnType<typeof createLocalJWKSet>;
 }
 
-/**
- * The keys, imported once per isolate. It holds the result and never a
- * promise: another request's promise may never settle.
- */
-let imported: EdgeKeys | null = null;
+/** The keys, imported once per configuration. It holds results and never a promise: another request's may never settle. */
+const imported = new WeakMap<KeyConfig, EdgeKeys>();
 
 /** @throws Error when EDGE_SIGNING_KEY, or a key beside it, is not an Ed25519 private JWK */
-export async function edgeKeys({ edgeSigningKey, beside }: KeyConfig): Promise<EdgeKeys> {
+export async function edgeKeys(config: KeyConfig): Promise<EdgeKeys> {
+  const known = imported.get(config);
+  if (known) return known;
+  const { edgeSigningKey, beside } = config;
   const texts = acceptedSecrets(edgeSigningKey, beside?.EDGE_SIGNING_KEY);
-  const source = texts.join(' ');
-  if (imported?.source === source) return imported;
   const publicJwks = await Promise.all(texts.map(toPublicJwk));
   const signing = await importJWK(parsePrivateJwk(edgeSigningKey), ALGORITHM);
   if (signing instanceof Uint8Array) throw new Error('an OKP key is never bytes');
-  imported = { source, signing, publicJwks, verifying: createLocalJWKSet({ keys: publicJwks }) };
-  return imported;
+  const keys = { signing, publicJwks, verifying: createLocalJWKSet({ keys: publicJwks }) };
+  imported.set(config, keys);
+  return keys;
 }
 
 async function toPublicJwk(text: string): Promise<JWK & { kid: string }> {

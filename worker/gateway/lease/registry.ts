@@ -1,5 +1,6 @@
 /** The leases of this isolate. A busy key gets one for all of its requests with the same model, price and limits. */
 import { allotmentOf } from '../../domain/lease.ts';
+import type { ScopedLimits } from '../../domain/limits.ts';
 import type { AdmitRequest, Admitted } from '../../domain/wallet.ts';
 import { config, type Env } from '../../env.ts';
 import { TtlCache } from '../../lib/ttl-cache.ts';
@@ -21,7 +22,7 @@ export function admitByLease(
   { nowMs, waitUntil }: { nowMs: number; waitUntil: WaitUntil },
 ): { lease: Lease; admitted: Admitted } | null {
   const { keyId, modelId, price, limits } = request;
-  const name = JSON.stringify([accountId, keyId, modelId, price.id, limits]);
+  const name = JSON.stringify([accountId, keyId, modelId, price.id, textOf(limits)]);
   let lease = leases.get(name);
   if (lease === undefined || !lease.isOpen) {
     if (lease?.isInCooldown(nowMs) || !isBusy(name, nowMs, config(env).leaseBusyMs)) return null;
@@ -32,6 +33,15 @@ export function admitByLease(
   }
   const admitted = lease.admit(request, nowMs, waitUntil);
   return admitted && { lease, admitted };
+}
+
+/** The texts of limits, which are the same object for as long as an isolate caches their key. */
+const limitTexts = new WeakMap<ScopedLimits, string>();
+
+function textOf(limits: ScopedLimits): string {
+  const text = limitTexts.get(limits) ?? JSON.stringify(limits);
+  limitTexts.set(limits, text);
+  return text;
 }
 
 function isBusy(name: string, nowMs: number, busyMs: number): boolean {
