@@ -1,6 +1,6 @@
 /** Compares systems: each round measures all of them in turn, so that disturbances of this machine affect all alike. */
 import type { Load } from './load.ts';
-import { type Figures, measure } from './measure.ts';
+import { type Figures, measure, type Order } from './measure.ts';
 import { overRounds, type Rounds } from './statistics.ts';
 import type { System, SystemName } from './systems/system.ts';
 import type { TimeLimit } from './time-limit.ts';
@@ -44,33 +44,20 @@ export async function compare(
   onRows: (rows: readonly Row[]) => void,
 ): Promise<Row[]> {
   const all: Row[] = [];
+  const failed = new Set<SystemName>();
   for (const workload of plan.workloads) {
-    if (workload.paceMs !== null) await warmUp(load, systems);
+    if (workload.paceMs !== null) await warmUp(load, systems, failed);
     for (const connections of plan.connections ?? workload.connections) {
       if (!plan.limit.allows(`${workload.title}, ${connections} connections`)) continue;
+      const fitting = systems.filter(({ fits }) => fits?.(workload, connections) ?? true);
       const order = {
-        workload,
-        connections,
-        seconds: plan.seconds * workload.durationFactor,
+        ...{ workload, connections, seconds: plan.seconds * workload.durationFactor },
         warmUpSeconds: WARM_UP_SECONDS,
       };
-      const able = systems.filter(({ fits }) => fits?.(workload, connections) ?? true);
-      const figures = new Map<SystemName, Figures[]>(able.map(({ name }) => [name, []]));
-      for (let round = 0; round < plan.rounds; round++) {
-        // the order rotates, so that no system always follows the same one
-        for (let i = 0; i < able.length; i++) {
-          const system = able[(i + round) % able.length]!;
-          const measured = await measure(load, system, order).catch((error: Error) => {
-            throw new Error(
-              `${system.name}, ${workload.title}, ${connections} connections: ${error.message}`,
-            );
-          });
-          figures.get(system.name)!.push(measured);
-        }
-      }
+      const figures = await inRounds(load, fitting, order, plan.rounds, failed);
       const upstream = figures.get('upstream') ?? null;
-      const rows = able.map(({ name }) =>
-        rowOf({ workload, connections, system: name }, figures.get(name)!, upstream),
+      const rows = [...figures].map(([system, each]) =>
+        rowOf({ workload, connections, system }, each, upstream),
       );
       all.push(...rows);
       onRows(rows);
@@ -79,11 +66,53 @@ export async function compare(
   return all;
 }
 
+/** Measures all systems in each round. @returns the figures of those that have not failed */
+async function inRounds(
+  load: Load,
+  systems: readonly System[],
+  order: Order,
+  rounds: number,
+  failed: Set<SystemName>,
+): Promise<Map<SystemName, Figures[]>> {
+  const figures = new Map<SystemName, Figures[]>(systems.map(({ name }) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    // the order rotates, so that no system always follows the same one
+    for (let i = 0; i < systems.length; i++) {
+      const system = systems[(i + round) % systems.length]!;
+      const measured = await measureUnlessFailed(load, system, order, failed);
+      if (measured === null) figures.delete(system.name);
+      else figures.get(system.name)!.push(measured);
+    }
+  }
+  return figures;
+}
+
+/** @returns null for a peer that has failed, now or before. @throws Error where one of ours fails */
+async function measureUnlessFailed(
+  load: Load,
+  system: System,
+  order: Order,
+  failed: Set<SystemName>,
+): Promise<Figures | null> {
+  if (failed.has(system.name)) return null;
+  try {
+    return await measure(load, system, order);
+  } catch (error) {
+    const { workload, connections } = order;
+    const line = `${system.name}, ${workload.title}, ${connections} connections: ${(error as Error).message}`;
+    if (!system.isPeer) throw new Error(line);
+    failed.add(system.name);
+    console.error(`${line}\n${system.name} is left out from here on`);
+    return null;
+  }
+}
+
 /** A paced stream is too slow to compile a system's code in the time of a measurement, so a burst does that before. */
-async function warmUp(load: Load, systems: readonly System[]): Promise<void> {
+async function warmUp(load: Load, systems: readonly System[], failed: Set<SystemName>): Promise<void> {
   const order = { workload: workloadNamed('stream'), connections: 16, seconds: 1 };
   for (const system of systems) {
-    if (system.fits?.(order.workload, order.connections) ?? true) await measure(load, system, order);
+    const fits = system.fits?.(order.workload, order.connections) ?? true;
+    if (fits) await measureUnlessFailed(load, system, order, failed);
   }
 }
 

@@ -8,6 +8,8 @@ export interface System extends Pick<LoadOrder, 'port' | 'path' | 'headers' | 'k
   readonly body?: (workload: Workload) => string;
   /** Whether it can carry a load in reasonable time; absent: any */
   readonly fits?: (workload: Workload, connections: number) => boolean;
+  /** Someone else's: where it fails it is left out, and the run goes on. */
+  readonly isPeer?: true;
   /** The processes whose CPU time and memory count as the system's. */
   readonly pids: readonly number[];
   /** Counts the pending work after this many answered requests; null: nothing is done after an answer */

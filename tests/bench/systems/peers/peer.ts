@@ -54,6 +54,7 @@ export async function startPeer(order: PeerOrder): Promise<System> {
   const system: System = {
     ...{ ...FORWARDS_ONLY, name, port, keys: [key], headers, pids: [child.pid!] },
     ...(fits ? { fits } : {}),
+    isPeer: true,
     stop: async () => {
       process.off('exit', kill);
       kill();
