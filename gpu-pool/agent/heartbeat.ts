@@ -1,6 +1,6 @@
 /**
- * The agent's reports to the edge: every two seconds, and soon after a request has ended so that its receipt
- * arrives. Nothing is lost while the edge is unreachable: receipts stay in the journal and are sent again.
+ * The agent's reports to the edge: a signed heartbeat every two seconds, or a pulse (pulse.ts) where the edge allows it and
+ * a heartbeat each half minute, when anything but the load changes, and for receipts. Nothing is lost while the edge is unreachable: receipts stay in the journal and are sent again.
  */
 import { importJWK, SignJWT } from 'jose';
 import {
@@ -8,17 +8,26 @@ import {
   HEARTBEAT_PATH,
   type Heartbeat,
   HeartbeatReply,
+  INTERVALS_PER_PULSED_HEARTBEAT,
+  PULSE_PATH,
   RECEIPTS_PER_HEARTBEAT_MAX,
   type Receipt,
 } from '../protocol/schemas.ts';
 import type { Log } from './log.ts';
 import type { NodeState } from './node-state.ts';
+import { connectPulse, Pulse, type PulseSocket } from './pulse.ts';
 
 const TOKEN_LIFETIME_MS = 60_000;
 const TOKEN_REUSE_MS = 30_000;
 const TIMEOUT_MS = 5_000;
 /** Receipts of requests that end together share one early heartbeat. */
 const DEBOUNCE_MS = 200;
+/**
+ * While there is a pulse, receipts wait for each other: nothing waits for them but the Wallet's comparison, which would
+ * otherwise cost a call for every few requests of a busy node. So many are sent at once, and none waits for more intervals.
+ */
+const RECEIPTS_TOGETHER = RECEIPTS_PER_HEARTBEAT_MAX / 2;
+const INTERVALS_PER_RECEIPTS = 5;
 const BACKOFF_MAX_MS = 10_000;
 /** A refused token does not become valid by itself, so retries are rare until an operator acts. */
 const REFUSED_RETRY_MS = 30_000;
@@ -42,6 +51,8 @@ export interface HeartbeatOptions {
   onEdgeKeys: (ids: readonly string[]) => void;
   /** Called with the SoldModel when it has changed; this agent may be too old to read it. */
   onSold: (message: unknown) => void;
+  /** Opens the pulse's connection; tests put their own here. */
+  connect?: (url: URL, token: string) => PulseSocket;
 }
 
 type HeartbeatResult = 'ok' | 'refused' | 'unreachable';
@@ -65,13 +76,29 @@ export class HeartbeatLoop {
   #lastResult: HeartbeatResult = 'ok';
   #acceptedAtMs: number;
   #stopped = false;
-  /** A heartbeat was requested while another was under way. */
-  #sendAgain = false;
+  /** A heartbeat was requested since the last one began. */
+  #isWanted = false;
   #acknowledged = 0;
+  readonly #pulse: Pulse;
+  /** What the last accepted heartbeat said beside load and receipts. */
+  #accepted = '';
+  /** A pulse suffices until then. */
+  #signedDueAtMs = 0;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
-    this.#acceptedAtMs = options.now();
+    const { now, random, intervalMs, node, connect = connectPulse } = options;
+    this.#acceptedAtMs = now();
+    const url = new URL(PULSE_PATH, node.edge_url.replace(/^http/, 'ws'));
+    this.#pulse = new Pulse({
+      now,
+      connect: () => connect(url, this.#token!.text),
+      onAnswer: () => {
+        this.#acceptedAtMs = now();
+      },
+      // Spread over an interval, because the edge may call or lose all nodes at once.
+      onCall: () => this.sendSoon(random() * intervalMs),
+    });
   }
 
   /** Whether the edge accepted the last heartbeat. */
@@ -90,14 +117,24 @@ export class HeartbeatLoop {
 
   /** Brings the next heartbeat forward, unless the edge does not answer anyway. */
   sendSoon(delayMs = DEBOUNCE_MS): void {
-    if (this.#running) this.#sendAgain = true;
+    this.#isWanted = true;
     if (this.#lastResult !== 'ok' || this.#running) return;
     if (this.#dueAtMs - Date.now() > delayMs) this.#schedule(delayMs);
+  }
+
+  /** Has the receipt of a request that has just ended sent: soon, or with others while a pulse shows that the node is there. */
+  onReceipt(): void {
+    const { intervalMs, pending } = this.#options;
+    const mayWait = this.#pulse.isOpen && pending(RECEIPTS_TOGETHER).length < RECEIPTS_TOGETHER;
+    if (!mayWait) this.sendSoon();
+    else
+      this.#signedDueAtMs = Math.min(this.#signedDueAtMs, Date.now() + INTERVALS_PER_RECEIPTS * intervalMs);
   }
 
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
+    this.#pulse.close();
   }
 
   /** Sends one heartbeat now, whatever the schedule; true when the edge accepted it. */
@@ -115,7 +152,8 @@ export class HeartbeatLoop {
 
   async #onTimer(): Promise<void> {
     if (this.#running) return;
-    this.#sendAgain = false;
+    if (this.#isPulseEnough()) return this.#schedule(this.#options.intervalMs * this.#jitter());
+    this.#isWanted = false;
     this.#running = this.#send();
     const result = await this.#running;
     this.#running = null;
@@ -123,25 +161,39 @@ export class HeartbeatLoop {
     this.#schedule(this.#delayMs(result));
   }
 
+  /** Beats on the pulse instead of sending a heartbeat, where that says all. */
+  #isPulseEnough(): boolean {
+    if (this.#isWanted || Date.now() >= this.#signedDueAtMs || this.#lastResult !== 'ok') return false;
+    const { load, in_flight, ...others } = this.#options.report();
+    return JSON.stringify(others) === this.#accepted && this.#pulse.beat({ load, in_flight });
+  }
+
+  #jitter(): number {
+    return 0.9 + 0.2 * this.#options.random();
+  }
+
   #delayMs(result: HeartbeatResult): number {
     const { intervalMs, random, pending } = this.#options;
-    const jitter = 0.9 + 0.2 * random();
+    const jitter = this.#jitter();
     if (result === 'refused') return REFUSED_RETRY_MS * jitter;
     if (result === 'unreachable') {
       return backoffMs({ failures: this.#failures, intervalMs, random });
     }
     // A backlog goes out quickly while the edge acknowledges it; receipts that it leaves unacknowledged wait for
     // the regular heartbeat.
-    const urgent = this.#sendAgain || (this.#acknowledged > 0 && pending(1).length > 0);
+    const most = this.#pulse.isOpen ? RECEIPTS_TOGETHER : 1;
+    const urgent = this.#isWanted || (this.#acknowledged > 0 && pending(most).length === most);
+    this.#isWanted = urgent;
     return (urgent ? Math.min(intervalMs, DEBOUNCE_MS) : intervalMs) * jitter;
   }
 
   async #send(): Promise<HeartbeatResult> {
     const { node, now, report, onAcknowledged, onDirective, onEdgeKeys, onSold, log } = this.#options;
+    const { load, in_flight, ...others } = report();
     const heartbeat: Heartbeat = {
       sent_at_ms: now(),
       agent_version: AGENT_VERSION,
-      ...report(),
+      ...{ load, in_flight, ...others },
       receipts: this.#receipts(),
     };
     const response = await fetch(new URL(HEARTBEAT_PATH, node.edge_url), {
@@ -168,7 +220,18 @@ export class HeartbeatLoop {
     onDirective(reply.data.directive);
     onEdgeKeys(reply.data.edge_keys ?? []);
     if (reply.data.sold !== undefined) onSold(reply.data.sold);
+    this.#accepted = JSON.stringify(others);
+    this.#followPulse(reply.data.pulse === true);
     return 'ok';
+  }
+
+  /** @param isAllowed a pulse may stand for the next heartbeats */
+  #followPulse(isAllowed: boolean): void {
+    const { intervalMs, pending } = this.#options;
+    if (this.#stopped || !isAllowed) this.#pulse.close();
+    else this.#pulse.open();
+    const intervals = pending(1).length > 0 ? INTERVALS_PER_RECEIPTS : INTERVALS_PER_PULSED_HEARTBEAT;
+    this.#signedDueAtMs = Date.now() + intervals * intervalMs;
   }
 
   /** As many receipts as one heartbeat holds, oldest first. */

@@ -9,10 +9,22 @@ export const COUNT_PATH = '/v1/count';
 export const ENROL_PATH = '/fleet/enrol';
 export const JOINED_MODEL_PATH = '/fleet/model';
 export const HEARTBEAT_PATH = '/fleet/heartbeat';
+/** Path of a node's pulse: a WebSocket from the agent, by which a node shows between two heartbeats that it is there. */
+export const PULSE_PATH = '/fleet/pulse';
 export const JWKS_PATH = '/.well-known/jwks.json';
 
 /** Interval of an agent's heartbeats, in milliseconds. */
 export const HEARTBEAT_INTERVAL_MS = 2_000;
+/**
+ * The same while a pulse shows each `HEARTBEAT_INTERVAL_MS` that the node is there, as a multiple of it: half a minute. A
+ * heartbeat also comes at once when anything but the load changes, and when the edge calls for one.
+ */
+export const INTERVALS_PER_PULSED_HEARTBEAT = 15;
+/** The agent's sign of life on its pulse, and the answer to it, which the platform gives without running the Pool. */
+export const PULSE = 'alive';
+export const PULSE_ANSWER = 'heard';
+/** The edge's message on a pulse: a heartbeat is wanted now, because the node's row has changed. */
+export const HEARTBEAT_CALL = 'heartbeat';
 /** Most receipts in one heartbeat: at about 400 bytes each, the body stays under 64 KiB. */
 export const RECEIPTS_PER_HEARTBEAT_MAX = 160;
 /** `aud` of tokens that agents sign for the edge; `iss` of tokens that the edge signs. */

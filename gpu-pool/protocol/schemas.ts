@@ -313,6 +313,10 @@ export const Heartbeat = z.object({
 });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 
+/** A node's load, which it sends over its pulse where it has changed. */
+export const LoadReport = Heartbeat.pick({ load: true, in_flight: true });
+export type LoadReport = z.infer<typeof LoadReport>;
+
 export const HeartbeatReply = z.object({
   /**
    * serve: take work; drain: finish running requests and take no new ones;
@@ -323,6 +327,11 @@ export const HeartbeatReply = z.object({
   acknowledged: z.array(z.int()),
   /** Ids of the keys with which the edge signs, or will: the agent reads those that it does not hold. */
   edge_keys: z.array(z.string()).optional(),
+  /**
+   * The node may show by a pulse (PULSE_PATH) that it is there and that its last heartbeat holds but for the load, and then
+   * sends heartbeats seldom. Absent: it may not, or the edge is too old.
+   */
+  pulse: z.literal(true).optional(),
   /**
    * A SoldModel, where the agent holds another version of it. It is parsed by itself: one that an agent cannot read must
    * not cost it the rest of the reply.

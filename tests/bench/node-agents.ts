@@ -4,6 +4,7 @@
  */
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
+import { connectPulse, Pulse } from '../../gpu-pool/agent/pulse.ts';
 import { RECOMMENDED_RELEASE } from '../../gpu-pool/emulator/release.ts';
 import {
   CLAIMS_HEADER,
@@ -12,6 +13,8 @@ import {
   HEARTBEAT_PATH,
   type Heartbeat,
   type HeartbeatReply,
+  INTERVALS_PER_PULSED_HEARTBEAT,
+  PULSE_PATH,
   RECEIPTS_PER_HEARTBEAT_MAX,
   type Receipt,
   type RequestClaims,
@@ -20,6 +23,10 @@ import { MODEL_PATH, type Workload } from './workloads.ts';
 
 /** As in the real agent, receipts of requests that end together share one early heartbeat. */
 const DEBOUNCE_MS = 200;
+/** As in the real agent: so many receipts are sent at once while there is a pulse, and none waits longer. */
+const RECEIPTS_TOGETHER = RECEIPTS_PER_HEARTBEAT_MAX / 2;
+const RECEIPT_WAIT_MS = 5 * HEARTBEAT_INTERVAL_MS;
+const PULSED_MS = INTERVALS_PER_PULSED_HEARTBEAT * HEARTBEAT_INTERVAL_MS;
 const TOKEN_LIFETIME_S = 60;
 const TOKEN_REUSE_MS = 30_000;
 
@@ -92,9 +99,10 @@ export class NodeAgents {
     });
   }
 
-  /** Counts the receipts that the edge has not acknowledged, and the heartbeats that failed. */
+  /** Counts the receipts that the edge has not acknowledged, and the heartbeats that failed. What is pending is sent. */
   status(): { pending: number; failures: number } {
     const agents = [...this.#agents.values()];
+    for (const agent of agents) agent.flush();
     const sum = (of: (agent: Agent) => number) => agents.reduce((total, agent) => total + of(agent), 0);
     return { pending: sum((agent) => agent.pending), failures: sum((agent) => agent.failures) };
   }
@@ -114,12 +122,22 @@ class Agent {
   #wake: AbortController | null = null;
   #isSoon = false;
   #ended = false;
+  readonly #pulse: Pulse;
+  /** A pulse suffices until then. */
+  #signedDueAtMs = 0;
   failures = 0;
 
   constructor(edgeUrl: string, { id, privateKey }: NodeIdentity) {
     this.#edgeUrl = edgeUrl;
     this.#id = id;
     this.#key = createPrivateKey(privateKey);
+    const url = new URL(PULSE_PATH, edgeUrl.replace(/^http/, 'ws'));
+    this.#pulse = new Pulse({
+      now: Date.now,
+      connect: () => connectPulse(url, this.#signed()),
+      onAnswer: () => undefined,
+      onCall: () => this.#soon(),
+    });
   }
 
   get pending(): number {
@@ -129,6 +147,16 @@ class Agent {
   addReceipt(receipt: Omit<Receipt, 'seq'>): void {
     const seq = this.#seq++;
     this.#receipts.set(seq, { seq, ...receipt });
+    if (!this.#pulse.isOpen || this.pending >= RECEIPTS_TOGETHER) this.#soon();
+    else this.#signedDueAtMs = Math.min(this.#signedDueAtMs, Date.now() + RECEIPT_WAIT_MS);
+  }
+
+  /** Sends what is pending without waiting for more. */
+  flush(): void {
+    if (this.pending > 0) this.#soon();
+  }
+
+  #soon(): void {
     if (this.#isSoon) return;
     this.#isSoon = true;
     this.#wake?.abort();
@@ -138,11 +166,14 @@ class Agent {
     let delayMs = firstMs;
     while (!this.#ended) {
       await this.#sleep(delayMs);
+      delayMs = HEARTBEAT_INTERVAL_MS;
+      const isPulseEnough = !this.#isSoon && Date.now() < this.#signedDueAtMs;
+      if (this.#ended || (isPulseEnough && this.#pulse.beat({ load: IDLE, in_flight: 0 }))) continue;
       this.#isSoon = false;
       const acknowledged = await this.sendHeartbeat();
       // a backlog is sent without pause while the edge acknowledges it
       const hasBacklog = acknowledged > 0 && this.pending >= RECEIPTS_PER_HEARTBEAT_MAX;
-      delayMs = hasBacklog ? 0 : HEARTBEAT_INTERVAL_MS;
+      if (hasBacklog) delayMs = 0;
     }
   }
 
@@ -169,8 +200,10 @@ class Agent {
         body: JSON.stringify(body),
       });
       if (!response.ok) throw new Error(`heartbeat answered ${response.status}: ${await response.text()}`);
-      const { acknowledged } = (await response.json()) as HeartbeatReply;
+      const { acknowledged, pulse } = (await response.json()) as HeartbeatReply;
       for (const seq of acknowledged) this.#receipts.delete(seq);
+      if (pulse && !this.#ended) this.#pulse.open();
+      this.#signedDueAtMs = Date.now() + (this.pending > 0 ? RECEIPT_WAIT_MS : PULSED_MS);
       return acknowledged.length;
     } catch (error) {
       this.failures += 1;
@@ -181,6 +214,7 @@ class Agent {
 
   end(): void {
     this.#ended = true;
+    this.#pulse.close();
     this.#wake?.abort();
   }
 

@@ -126,6 +126,9 @@ export class DurableHost {
         return this.#ready;
       },
       waitUntil: (promise: Promise<unknown>) => void promise.catch(() => undefined),
+      // Nodes here send heartbeats only, as agents do that have no pulse.
+      setWebSocketAutoResponse: () => undefined,
+      getWebSockets: () => [],
     };
     this.#ready = Promise.resolve();
     this.#instance = new this.#create(state, this.#world.bindings(this.#life));

@@ -45,6 +45,7 @@ export function simulatedGlobals(): Globals {
     CompressionStream: SimCompressionStream,
     DecompressionStream: class {},
     Blob: SimBlob,
+    WebSocketRequestResponsePair: class {},
     AbortController: SimAbortController,
     AbortSignal: abortSignals(setTimer),
     console: { log, info: log, warn: log, error: log, debug: log },

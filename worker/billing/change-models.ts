@@ -116,7 +116,12 @@ export async function editModel(
   if (Object.keys(detail).length === 0) return null;
   const entry = { atMs: nowMs, actor, action: 'model.edited', subject: definition.id, detail };
   const isWritten = await updateModel(db, { before, after: definition, former }, entry);
-  return isWritten ? null : 'model_changed';
+  if (!isWritten) return 'model_changed';
+  // Where the call fails, the nodes' next regular heartbeats tell them.
+  await env.POOL.getByName(definition.id)
+    .callNodes()
+    .catch(() => undefined);
+  return null;
 }
 
 /** Deletes a model that was never sold and has no node. @returns why it was refused; null: it is gone */

@@ -131,4 +131,6 @@ export interface PoolApi {
    * ignored: its first heartbeat brings the row.
    */
   register(node: RegisteredNode): Promise<void>;
+  /** Calls for a heartbeat of every node that has a pulse, whose reply tells what has changed of the model. */
+  callNodes(): Promise<void>;
 }

@@ -3,7 +3,7 @@ import { Heartbeat, type HeartbeatReply, VERSION_UNKNOWN } from '../../gpu-pool/
 import { database } from '../db/client.ts';
 import { changeEngine, type NodeWithModel } from '../db/nodes.ts';
 import { CANARY_SUBJECT } from '../domain/canary.ts';
-import { type NodeReport, type NodeState, nextState } from '../domain/node.ts';
+import { type NodeReport, type NodeState, type NodeView, nextState } from '../domain/node.ts';
 import type { Env } from '../env.ts';
 import { parseBody } from '../http/control-body.ts';
 import { describeError } from '../lib/describe-error.ts';
@@ -45,7 +45,28 @@ export async function heartbeat(c: NodeContext): Promise<Response> {
   const acknowledged = receipts.status === 'fulfilled' ? receipts.value : [];
   const edgeKeys = await announceEdgeKeys(c.env, { nodeId: node.id, held: beat.edge_keys, nowMs });
   const sold = changedModel(node.sold, beat.sold_version);
-  return reply(c, { directive: DIRECTIVES[node.state], acknowledged, ...edgeKeys, ...sold });
+  const state = newestState(node, pool.status === 'fulfilled' ? pool.value : node);
+  const pulse = mayPulse(state, pool, edgeKeys) ? ({ pulse: true } as const) : {};
+  return reply(c, { directive: DIRECTIVES[state], acknowledged, ...edgeKeys, ...sold, ...pulse });
+}
+
+/** The node's state by the newer of both rows: the Pool hears of a change at once, and this isolate reads rows seldom. */
+function newestState(node: NodeWithModel, view: Pick<NodeView, 'state' | 'revision'>): NodeState {
+  if (view.revision <= node.revision) return node.state;
+  forgetNode(node.id);
+  return view.state;
+}
+
+/**
+ * Whether a pulse may stand for heartbeats: only of a node in service, which a known Pool hears. While EDGE_SIGNING_KEY is
+ * rotated and while a canary is tried, every heartbeat counts.
+ */
+function mayPulse(
+  state: NodeState,
+  pool: PromiseSettledResult<unknown>,
+  { edge_keys }: { edge_keys?: string[] },
+): boolean {
+  return state === 'active' && pool.status === 'fulfilled' && edge_keys === undefined;
 }
 
 function isOfCustomer({ account_id }: Heartbeat['receipts'][number]): boolean {

@@ -5,6 +5,7 @@ import {
   HEARTBEAT_PATH,
   JOINED_MODEL_PATH,
   JWKS_PATH,
+  PULSE_PATH,
 } from '../../gpu-pool/protocol/constants.ts';
 import { config, type Env } from '../env.ts';
 import { limitBody } from '../http/control-body.ts';
@@ -32,3 +33,5 @@ fleet.get(JOINED_MODEL_PATH, async (c) => (await import('./sold-model.ts')).join
 fleet.post(HEARTBEAT_PATH, nodesOnly, limitBody(HEARTBEAT_BYTES_MAX), async (c) =>
   (await import('./heartbeat.ts')).heartbeat(c),
 );
+
+fleet.get(PULSE_PATH, nodesOnly, async (c) => (await import('./pulse.ts')).openPulse(c));

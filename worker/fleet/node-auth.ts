@@ -30,8 +30,12 @@ export function forgetNode(nodeId: string): void {
 
 interface NodeEnv {
   Bindings: Env;
-  /** The authenticated node. */
-  Variables: { node: NodeWithModel };
+  Variables: {
+    /** The authenticated node. */
+    node: NodeWithModel;
+    /** True where the answer's headers are not to be added to (http/response-headers.ts). */
+    hasResponseHeaders?: boolean;
+  };
 }
 /** Context of a route behind `nodesOnly`. */
 export type NodeContext = Context<NodeEnv>;

@@ -4,7 +4,11 @@
  * of waiting for every node's heartbeat. Changes of health go to the audit log.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { HEARTBEAT_INTERVAL_MS, NO_LOAD } from '../../gpu-pool/protocol/constants.ts';
+import {
+  HEARTBEAT_INTERVAL_MS,
+  INTERVALS_PER_PULSED_HEARTBEAT,
+  NO_LOAD,
+} from '../../gpu-pool/protocol/constants.ts';
 import { database } from '../db/client.ts';
 import {
   type FailureReport,
@@ -33,6 +37,7 @@ import { encodeSnapshot } from '../domain/snapshot-text.ts';
 import type { Env } from '../env.ts';
 import { agentAnswers } from './agent-answers.ts';
 import { HealthLog } from './health-log.ts';
+import { Pulses, readLoad } from './pulses.ts';
 
 /** How long a snapshot's text is reused: encoding a thousand nodes takes a millisecond. */
 const TEXT_REUSE_MS = 250;
@@ -42,13 +47,29 @@ const TEXT_REUSE_URGENT_MS = 50;
 /** An agent is asked at most this often whether it answers, however many failures are reported of its node. */
 const ASK_EVERY_MS = 1_000;
 
+/**
+ * A pulse counts only this long after the last signed heartbeat, of which one comes each half minute. A socket that someone
+ * holds open with a token that was stolen so shows life no longer than three heartbeats may be late.
+ */
+const SIGNED_AGE_MS_MAX = 3 * INTERVALS_PER_PULSED_HEARTBEAT * HEARTBEAT_INTERVAL_MS;
+/**
+ * How often all nodes are looked at while there are pulses. It finds a node that fell silent where no request asks, and
+ * keeps the platform from putting the Pool to sleep after ten seconds, which would lose the loads and breakers.
+ */
+const LOOK_EVERY_MS = 5_000;
+
 /** Report assumed for a stored node until its first heartbeat, which is two seconds away at most. */
 const ASSUMED_REPORT: NodeReport = { engineHealthy: true, draining: false, inFlight: 0, load: NO_LOAD };
 
 interface PoolNode {
   node: RegisteredNode;
   report: NodeReport;
+  /** When the node last showed that it is there, by a heartbeat or by its pulse. */
   lastHeartbeatMs: number;
+  /** When its last signed heartbeat came. */
+  signedAtMs: number;
+  /** When `report` came. */
+  reportedAtMs: number;
   breaker: Breaker;
   /** The last failure that an isolate reported. */
   lastFailure: Witness | null;
@@ -66,6 +87,9 @@ interface PoolNode {
 export class Pool extends DurableObject<Env> implements PoolApi {
   readonly #nodes = new Map<string, PoolNode>();
   readonly #log: HealthLog;
+  readonly #pulses: Pulses;
+  /** The timer that looks at all nodes; null: there is no pulse. */
+  #looking: ReturnType<typeof setInterval> | null = null;
   #text: { text: string; atMs: number } | null = null;
   /** A node's health, state or row has changed since the text was made, so isolates should get a new one soon. */
   #textIsUrgent = false;
@@ -82,6 +106,10 @@ export class Pool extends DurableObject<Env> implements PoolApi {
       // A stored node counts as up until it has missed its heartbeats: the Pool restarted, the nodes did not.
       this.#nodes.set(node.id, newPoolNode(node, ASSUMED_REPORT, { health: 'up', nowMs }));
     }
+    this.#pulses = new Pulses(state);
+    // Pulses that have outlived the Pool's memory would not bring the loads before their next heartbeats.
+    this.#pulses.call();
+    this.#look();
   }
 
   async heartbeat(node: RegisteredNode, report: NodeReport): Promise<NodeView> {
@@ -93,16 +121,68 @@ export class Pool extends DurableObject<Env> implements PoolApi {
       this.#storeNode(fresh);
       return this.#view(fresh, nowMs);
     }
-    // Records a silence first if no snapshot has seen it.
+    known.signedAtMs = nowMs;
     this.#updateHealth(known, nowMs);
-    if (isUnreachable(known.health) && report.engineHealthy)
-      known.breaker = comeBack(known.breaker, { goneAtMs: known.goneAtMs, nowMs });
-    if (report.draining !== known.report.draining) this.#textIsUrgent = true;
-    known.pace = learnPace(known.pace, report.load, nowMs - known.lastHeartbeatMs);
-    known.lastHeartbeatMs = nowMs;
-    known.report = report;
+    this.#hear(known, report, nowMs);
     this.#takeRow(known, node, nowMs);
     return this.#view(known, nowMs);
+  }
+
+  /** Opens the pulse of a node, which the Worker has authenticated (pulse.ts). */
+  override async fetch(request: Request): Promise<Response> {
+    const known = this.#nodes.get(new URL(request.url).searchParams.get('node') ?? '');
+    if (known === undefined || known.node.state === 'removed') return new Response(null, { status: 404 });
+    const response = this.#pulses.accept(known.node.id);
+    this.#look();
+    return response;
+  }
+
+  /** Takes a load from a node's pulse. */
+  override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
+    const known = this.#nodes.get(this.#pulses.nodeOf(socket) ?? '');
+    const loaded = await readLoad(socket, message);
+    const nowMs = Date.now();
+    if (known === undefined || loaded === null || nowMs > known.signedAtMs + SIGNED_AGE_MS_MAX) return;
+    const { load, in_flight: inFlight } = loaded;
+    this.#updateHealth(known, nowMs);
+    this.#hear(known, { ...known.report, load, inFlight }, nowMs);
+  }
+
+  override async webSocketClose(socket: WebSocket): Promise<void> {
+    this.#pulses.closed(socket);
+  }
+
+  /** Looks at all nodes now and then while there are pulses. */
+  #look(): void {
+    if (this.#pulses.count === 0 || this.#looking !== null) return;
+    this.#looking = setInterval(() => {
+      const nowMs = Date.now();
+      for (const known of this.#nodes.values()) this.#updateHealth(known, nowMs);
+      if (this.#pulses.count > 0 || this.#looking === null) return;
+      clearInterval(this.#looking);
+      this.#looking = null;
+    }, LOOK_EVERY_MS);
+  }
+
+  /**
+   * Notes a sign of life, with the report that holds from now on. A silence is recorded first if no snapshot has seen it,
+   * and ends here.
+   */
+  #hear(known: PoolNode, report: NodeReport, atMs: number): void {
+    this.#setHealth(known, atMs);
+    if (isUnreachable(known.health) && report.engineHealthy)
+      known.breaker = comeBack(known.breaker, { goneAtMs: known.goneAtMs, nowMs: atMs });
+    if (report.draining !== known.report.draining) this.#textIsUrgent = true;
+    if (report !== known.report) {
+      const { report: before, reportedAtMs, lastHeartbeatMs } = known;
+      // Signs of life since the last report said that its load had not changed.
+      if (lastHeartbeatMs > reportedAtMs)
+        known.pace = learnPace(known.pace, before.load, lastHeartbeatMs - reportedAtMs);
+      known.pace = learnPace(known.pace, report.load, atMs - lastHeartbeatMs);
+      known.report = report;
+      known.reportedAtMs = atMs;
+    }
+    known.lastHeartbeatMs = atMs;
   }
 
   async snapshot(): Promise<PoolSnapshot> {
@@ -132,6 +212,7 @@ export class Pool extends DurableObject<Env> implements PoolApi {
 
   /** Whether the node itself still answers. It is asked once a second at most, so that reports cannot flood it. */
   async #isWell(known: PoolNode, nowMs: number): Promise<boolean> {
+    this.#updateHealth(known, nowMs);
     // Until it was silent for so long, an agent whose heartbeat is late may be busy.
     if (nowMs - known.lastHeartbeatMs > 2 * HEARTBEAT_INTERVAL_MS || !known.report.engineHealthy)
       return false;
@@ -157,6 +238,10 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     if (node.state === 'removed') this.#log.forget(node.id);
   }
 
+  async callNodes(): Promise<void> {
+    this.#pulses.call();
+  }
+
   /** Stores a node's row if it is newer: a heartbeat's isolate may have read the row before the last change. */
   #takeRow(known: PoolNode, node: RegisteredNode, nowMs: number): void {
     if (node.revision <= known.node.revision) return;
@@ -164,6 +249,8 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     known.node = node;
     this.#textIsUrgent = true;
     this.#storeNode(known);
+    // The reply to a heartbeat tells the node what follows from it.
+    this.#pulses.call([node.id]);
   }
 
   #storeNode({ node }: PoolNode): void {
@@ -207,8 +294,18 @@ export class Pool extends DurableObject<Env> implements PoolApi {
     for (const [index, known] of serving.entries()) known.weight = weights[index]!;
   }
 
-  /** Determines a node's health now, and logs a change. */
+  /** Determines a node's health now, after its last sign of life was heard. */
   #updateHealth(known: PoolNode, nowMs: number): NodeHealth {
+    const pulseMs = this.#pulses.lastMs(known.node.id);
+    if (pulseMs !== null) {
+      const heardMs = Math.min(pulseMs, nowMs, known.signedAtMs + SIGNED_AGE_MS_MAX);
+      if (heardMs > known.lastHeartbeatMs) this.#hear(known, known.report, heardMs);
+    }
+    return this.#setHealth(known, nowMs);
+  }
+
+  /** Sets the health that follows from what was heard, and logs a change. */
+  #setHealth(known: PoolNode, nowMs: number): NodeHealth {
     const to = healthOf(known, nowMs);
     const from = known.health;
     if (to === from) return to;
@@ -232,6 +329,8 @@ function newPoolNode(
     node,
     report,
     lastHeartbeatMs: nowMs,
+    signedAtMs: nowMs,
+    reportedAtMs: nowMs,
     breaker: CLOSED,
     lastFailure: null,
     askedAtMs: Number.NEGATIVE_INFINITY,

@@ -34,6 +34,16 @@ const CONTROL_ERRORS = {
     'authentication_error',
     'Invalid node token. Sign it with the key that this node enrolled with (iss: node id, aud: tollgate-edge, exp) and check the node’s clock. A node that lost its key must enrol again with a new join token.',
   ],
+  websocket_only: [
+    426,
+    'invalid_request_error',
+    'This route opens a WebSocket. Call it with `Upgrade: websocket`.',
+  ],
+  heartbeat_first: [
+    409,
+    'invalid_request_error',
+    'The Pool does not know this node yet, or it was removed. Send a heartbeat first.',
+  ],
   join_token_invalid: [
     401,
     'authentication_error',
