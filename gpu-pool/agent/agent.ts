@@ -186,7 +186,7 @@ function createServices(ready: Preflight, settings: Settings, metrics: Metrics):
     queue: new EngineQueue(),
     verifyToken: createRequestTokenVerifier({ keys: edgeKeys.find, nodeId: node.node_id, now }),
     serving: () => admission.open,
-    onReceipt: () => heartbeats.onReceipt(),
+    onReceipt: () => heartbeats.sendSoon(),
   };
   return { context, heartbeats, admission, nodeId: node.node_id, removed: removed.promise };
 }

@@ -22,12 +22,6 @@ const TOKEN_REUSE_MS = 30_000;
 const TIMEOUT_MS = 5_000;
 /** Receipts of requests that end together share one early heartbeat. */
 const DEBOUNCE_MS = 200;
-/**
- * While there is a pulse, receipts wait for each other: nothing waits for them but the Wallet's comparison, which would
- * otherwise cost a call for every few requests of a busy node. So many are sent at once, and none waits for more intervals.
- */
-const RECEIPTS_TOGETHER = RECEIPTS_PER_HEARTBEAT_MAX / 2;
-const INTERVALS_PER_RECEIPTS = 5;
 const BACKOFF_MAX_MS = 10_000;
 /** A refused token does not become valid by itself, so retries are rare until an operator acts. */
 const REFUSED_RETRY_MS = 30_000;
@@ -122,15 +116,6 @@ export class HeartbeatLoop {
     if (this.#dueAtMs - Date.now() > delayMs) this.#schedule(delayMs);
   }
 
-  /** Has the receipt of a request that has just ended sent: soon, or with others while a pulse shows that the node is there. */
-  onReceipt(): void {
-    const { intervalMs, pending } = this.#options;
-    const mayWait = this.#pulse.isOpen && pending(RECEIPTS_TOGETHER).length < RECEIPTS_TOGETHER;
-    if (!mayWait) this.sendSoon();
-    else
-      this.#signedDueAtMs = Math.min(this.#signedDueAtMs, Date.now() + INTERVALS_PER_RECEIPTS * intervalMs);
-  }
-
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
@@ -181,8 +166,7 @@ export class HeartbeatLoop {
     }
     // A backlog goes out quickly while the edge acknowledges it; receipts that it leaves unacknowledged wait for
     // the regular heartbeat.
-    const most = this.#pulse.isOpen ? RECEIPTS_TOGETHER : 1;
-    const urgent = this.#isWanted || (this.#acknowledged > 0 && pending(most).length === most);
+    const urgent = this.#isWanted || (this.#acknowledged > 0 && pending(1).length > 0);
     this.#isWanted = urgent;
     return (urgent ? Math.min(intervalMs, DEBOUNCE_MS) : intervalMs) * jitter;
   }
@@ -230,7 +214,8 @@ export class HeartbeatLoop {
     const { intervalMs, pending } = this.#options;
     if (this.#stopped || !isAllowed) this.#pulse.close();
     else this.#pulse.open();
-    const intervals = pending(1).length > 0 ? INTERVALS_PER_RECEIPTS : INTERVALS_PER_PULSED_HEARTBEAT;
+    // receipts that the edge left unacknowledged go with the next
+    const intervals = pending(1).length > 0 ? 0 : INTERVALS_PER_PULSED_HEARTBEAT;
     this.#signedDueAtMs = Date.now() + intervals * intervalMs;
   }
 

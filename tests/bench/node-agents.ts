@@ -23,9 +23,6 @@ import { MODEL_PATH, type Workload } from './workloads.ts';
 
 /** As in the real agent, receipts of requests that end together share one early heartbeat. */
 const DEBOUNCE_MS = 200;
-/** As in the real agent: so many receipts are sent at once while there is a pulse, and none waits longer. */
-const RECEIPTS_TOGETHER = RECEIPTS_PER_HEARTBEAT_MAX / 2;
-const RECEIPT_WAIT_MS = 5 * HEARTBEAT_INTERVAL_MS;
 const PULSED_MS = INTERVALS_PER_PULSED_HEARTBEAT * HEARTBEAT_INTERVAL_MS;
 const TOKEN_LIFETIME_S = 60;
 const TOKEN_REUSE_MS = 30_000;
@@ -99,10 +96,9 @@ export class NodeAgents {
     });
   }
 
-  /** Counts the receipts that the edge has not acknowledged, and the heartbeats that failed. What is pending is sent. */
+  /** Counts the receipts that the edge has not acknowledged, and the heartbeats that failed. */
   status(): { pending: number; failures: number } {
     const agents = [...this.#agents.values()];
-    for (const agent of agents) agent.flush();
     const sum = (of: (agent: Agent) => number) => agents.reduce((total, agent) => total + of(agent), 0);
     return { pending: sum((agent) => agent.pending), failures: sum((agent) => agent.failures) };
   }
@@ -147,13 +143,7 @@ class Agent {
   addReceipt(receipt: Omit<Receipt, 'seq'>): void {
     const seq = this.#seq++;
     this.#receipts.set(seq, { seq, ...receipt });
-    if (!this.#pulse.isOpen || this.pending >= RECEIPTS_TOGETHER) this.#soon();
-    else this.#signedDueAtMs = Math.min(this.#signedDueAtMs, Date.now() + RECEIPT_WAIT_MS);
-  }
-
-  /** Sends what is pending without waiting for more. */
-  flush(): void {
-    if (this.pending > 0) this.#soon();
+    this.#soon();
   }
 
   #soon(): void {
@@ -203,7 +193,7 @@ class Agent {
       const { acknowledged, pulse } = (await response.json()) as HeartbeatReply;
       for (const seq of acknowledged) this.#receipts.delete(seq);
       if (pulse && !this.#ended) this.#pulse.open();
-      this.#signedDueAtMs = Date.now() + (this.pending > 0 ? RECEIPT_WAIT_MS : PULSED_MS);
+      this.#signedDueAtMs = Date.now() + (this.pending > 0 ? 0 : PULSED_MS);
       return acknowledged.length;
     } catch (error) {
       this.failures += 1;
