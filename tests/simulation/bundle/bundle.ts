@@ -70,6 +70,7 @@ export const GLOBALS = [
   'ReadableStream',
   'CompressionStream',
   'DecompressionStream',
+  'WebSocketRequestResponsePair',
   'Blob',
   'AbortController',
   'AbortSignal',
