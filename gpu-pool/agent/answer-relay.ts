@@ -68,8 +68,13 @@ export class AnswerRelay {
           if (result !== null) return result;
           break;
         }
-        case 'timeout':
-          return this.#timedOut();
+        case 'timeout': {
+          // A reader that takes nothing has a deadline of its own, and the silence is no fault of the engine.
+          const { draining } = this.#answer;
+          if (draining === null) return this.#timedOut();
+          await draining;
+          break;
+        }
         case 'done':
         case 'end':
           this.#progress.engineEnded = true;

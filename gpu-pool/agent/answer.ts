@@ -24,6 +24,11 @@ export class Answer {
     return this.#writer.started;
   }
 
+  /** Resolves when the reader takes more again, or has left; null: it takes all so far. */
+  get draining(): Promise<void> | null {
+    return this.#writer.draining;
+  }
+
   /** Writes an event for each chunk. Resolves when the reader can take more, or has left. */
   chunks(chunks: readonly NodeChunk[]): Promise<void> {
     let text = '';

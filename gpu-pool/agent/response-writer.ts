@@ -32,6 +32,11 @@ export class ResponseWriter {
     return this.#started;
   }
 
+  /** Resolves when the reader takes more again, or has left; null: it takes all so far. */
+  get draining(): Promise<void> | null {
+    return this.#draining;
+  }
+
   /** Resolves when the reader can take more, or has left. */
   async write(text: string): Promise<void> {
     this.#started = true;
