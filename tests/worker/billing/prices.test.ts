@@ -53,7 +53,9 @@ describe('a new price', () => {
     });
     expect(await auditOf(id)).toMatchObject([{ action: 'price.added', actor: 'operator-token' }]);
     expect((await listed(model)).map((each) => each.id)).toEqual([`${model}/1`, id]);
-    expect(await added(version('deepseek-r1-zero', { cache_hit: '0.14', output: 2.19 }))).toBe('deepseek-r1-zero/standard/2');
+    expect(await added(version('deepseek-r1-zero', { cache_hit: '0.14', output: 2.19 }))).toBe(
+      'deepseek-r1-zero/standard/2',
+    );
   });
 
   it.each(['2.1999', '0.0001', '-1', '1e3', '', '100000', 'free', 0.0005, null])(
