@@ -30,8 +30,13 @@ export async function race({ url, apiKey, requests, width }: RaceOptions): Promi
   await Promise.all(Array.from({ length: width }, client));
   // the last requests may have been refused because of holds that were then released: ask on until the credit is spent
   do await one();
-  while (answers.at(-1)!.status === 200);
+  while (answers.at(-1)!.status === 200 || isHeld(answers.at(-1)!));
   return answers;
+}
+
+/** Whether the answer is a refusal because of what other requests held. */
+function isHeld({ status, body }: RawAnswer): boolean {
+  return status === 429 && body.includes('held_by_requests');
 }
 
 /** Describes the faults of a race for `fundedNanoUsd`; empty when there are none. Call it when nothing is held any more. */
@@ -46,7 +51,8 @@ export function raceFaults(
     .map((answer) => ({ ...answer, ...observedAnswer(answer) }))
     .filter(({ ending }) => ending === 'whole' || ending === 'cut')
     .map((answer) => ({ ...answer, chargeNanoUsd: charges.get(answer.requestId ?? '') ?? 0 }));
-  const refused = answers.filter(({ status }) => status === 402);
+  const isSpent = ({ status }: RawAnswer) => status === 402;
+  const refused = answers.filter((answer) => isSpent(answer) || isHeld(answer));
   const others = answers.length - served.length - refused.length;
   if (others > 0) found.push(`${others} were neither served nor refused for want of credit`);
   if (refused.length === 0 || served.length === 0)
@@ -62,7 +68,7 @@ export function raceFaults(
   if (charged + left !== fundedNanoUsd) found.push(`${charged} charged and ${left} left of ${fundedNanoUsd}`);
   if (reported !== charged) found.push(`${charged} charged, but ${reported} reported to clients`);
   if (left < 0) found.push(`the balance ended at ${left}`);
-  const leastNanoUsd = nano(refused[0]!.body.match(/needs at least \$([\d.]+)/)?.[1] ?? '0');
+  const leastNanoUsd = nano(refused.find(isSpent)?.body.match(/needs at least \$([\d.]+)/)?.[1] ?? '0');
   if (left >= leastNanoUsd) found.push(`${left} are left, ${leastNanoUsd} would have been enough`);
   const funds = { fundedNanoUsd, leastNanoUsd, wantedNanoUsd: wantedNanoUsd(request[0]!) };
   return [...found, ...prematureRefusals(refused, served, funds)];

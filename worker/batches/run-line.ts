@@ -39,6 +39,7 @@ const VERDICTS: Record<ApiError['reason'], 'final' | 'retry' | 'retry_counted' |
   account_cap_reached: 'account_cap_reached',
   account_suspended: 'account_suspended',
   token_cap_reached: 'final',
+  held_by_requests: 'retry',
   overloaded: 'retry',
   model_not_available: 'retry',
   requests_per_minute: 'retry',

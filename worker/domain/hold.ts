@@ -15,8 +15,9 @@ export type Ending =
   | 'finished'
   /** The client disconnected; what was generated until then is billed. */
   | 'client_gone'
-  /** Credit or the key's cap ran out; generation was cut at the last covered token. */
+  /** Credit or a cap ran out; generation was cut at the last covered token. Requests of today say which one. */
   | 'out_of_credit'
+  | HoldBound
   /** The node failed mid-answer; billed only if output reached the client. */
   | 'node_failed'
   /** The node counted a larger prompt than the request can have or the model takes; billed only if output reached the client. */
@@ -116,10 +117,12 @@ export function coveredUsage(usage: Usage, heldNanoUsd: NanoUsd, price: Price): 
   };
 }
 
-/** The reason why a hold is below the size that was wanted. */
-export type HoldBound =
-  | 'insufficient_balance'
-  | 'key_cap_reached'
-  | 'manager_cap_reached'
-  | 'account_cap_reached'
-  | 'token_cap_reached';
+/** What kept a hold below the size that was wanted: the credit of the account, or a cap. */
+export const HOLD_BOUNDS = [
+  'insufficient_balance',
+  'key_cap_reached',
+  'manager_cap_reached',
+  'account_cap_reached',
+  'token_cap_reached',
+] as const;
+export type HoldBound = (typeof HOLD_BOUNDS)[number];

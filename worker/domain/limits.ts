@@ -1,4 +1,5 @@
 /** Limits of a key and of its account. A Wallet decides them in the same step as the hold, so they are exact worldwide. */
+import type { HoldBound } from './hold.ts';
 import { type NanoUsd, nanoUsd } from './money.ts';
 
 export const CAP_PERIODS = ['day', 'month', 'total'] as const;
@@ -86,12 +87,28 @@ export type LimitRefusal =
       capNanoUsd: NanoUsd;
       usedNanoUsd: NanoUsd;
       resetAtMs: number | null;
-    };
+    }
+  | HeldRefusal;
+
+/** There is room for the request, but other requests hold it: what they turn out not to need comes back. */
+export interface HeldRefusal {
+  readonly reason: 'held_by_requests';
+  /** The limit whose room is held. */
+  readonly bound: HoldBound;
+  /** The cap, or the balance. */
+  readonly limitNanoUsd: NanoUsd;
+  /** Spent under the cap; of a balance nothing, since what is spent is no part of it. */
+  readonly spentNanoUsd: NanoUsd;
+  readonly heldNanoUsd: NanoUsd;
+  readonly retryAfterMs: number;
+}
 
 export type CapReached = 'key_cap_reached' | 'manager_cap_reached' | 'account_cap_reached';
 
 /** A slot comes free when any stream ends, which cannot be predicted; one second keeps retries from becoming a flood. */
 const SLOT_RETRY_MS = 1_000;
+/** A hold shrinks to the real prompt with its first token and ends with its answer, most often within seconds. */
+const HELD_RETRY_MS = 2_000;
 const DAY_MS = 86_400_000;
 
 /** The first limit that a request would exceed, the key's and its management key's before its account's; null: none. */
@@ -101,13 +118,21 @@ export function limitRefusal(
   request: { leastNanoUsd: NanoUsd; tokens: number },
   nowMs: number,
 ): LimitRefusal | null {
-  const caps = capsOf(limits, loads);
-  return (
-    rateRefusal('key', limits.key, loads.key, request) ??
-    capRefusal(caps.slice(0, -1), request, nowMs) ??
-    rateRefusal('account', limits.account, loads.account, request) ??
-    capRefusal(caps.slice(-1), request, nowMs)
-  );
+  const caps = capsOf(limits, loads).map((cap) => capRefusal(cap, request, nowMs));
+  return firstRefusal([
+    rateRefusal('key', limits.key, loads.key, request),
+    ...caps.slice(0, -1),
+    rateRefusal('account', limits.account, loads.account, request),
+    ...caps.slice(-1),
+  ]);
+}
+
+/** The first refusal that time alone does not lift; where there is none, the first of those that other requests lift. */
+export function firstRefusal<R extends { readonly reason: string }>(
+  refusals: readonly (R | null)[],
+): R | null {
+  const given = refusals.filter((refusal) => refusal !== null);
+  return given.find(({ reason }) => reason !== 'held_by_requests') ?? given[0] ?? null;
 }
 
 function rateRefusal(
@@ -154,19 +179,31 @@ export function capsOf(caps: Caps, loads: Loads): UsedCap[] {
 }
 
 function capRefusal(
-  caps: readonly UsedCap[],
+  { reason, cap, use }: UsedCap,
   { leastNanoUsd }: { leastNanoUsd: NanoUsd },
   nowMs: number,
 ): LimitRefusal | null {
-  const reached = caps.find(({ cap, use }) => (capLeft(cap, use) ?? leastNanoUsd) < leastNanoUsd);
-  if (!reached) return null;
-  const { reason, cap, use } = reached;
-  return {
-    reason,
-    capNanoUsd: cap.capNanoUsd!,
-    usedNanoUsd: nanoUsd(use.spentNanoUsd + use.heldNanoUsd),
-    resetAtMs: periodEndMs(cap.capPeriod, nowMs),
-  };
+  const { capNanoUsd, capPeriod } = cap;
+  if (capNanoUsd === null || capLeft(cap, use)! >= leastNanoUsd) return null;
+  return (
+    heldRefusal(reason, { limitNanoUsd: capNanoUsd, ...use }, leastNanoUsd) ?? {
+      reason,
+      capNanoUsd,
+      usedNanoUsd: nanoUsd(use.spentNanoUsd + use.heldNanoUsd),
+      resetAtMs: periodEndMs(capPeriod, nowMs),
+    }
+  );
+}
+
+/** The refusal of a request for which there would be room if nothing were held; null: there would be none. */
+export function heldRefusal(
+  bound: HoldBound,
+  { limitNanoUsd, spentNanoUsd, heldNanoUsd }: CapUse & { readonly limitNanoUsd: NanoUsd },
+  leastNanoUsd: NanoUsd,
+): HeldRefusal | null {
+  if (spentNanoUsd + leastNanoUsd > limitNanoUsd) return null;
+  const held = { limitNanoUsd, spentNanoUsd, heldNanoUsd, retryAfterMs: HELD_RETRY_MS };
+  return { reason: 'held_by_requests', bound, ...held };
 }
 
 /** The rest of the cap after the spend that is posted and held; null: no cap. */

@@ -45,7 +45,7 @@ export type AdmitRefusal =
 export interface Admitted {
   readonly ok: true;
   readonly heldNanoUsd: NanoUsd;
-  /** The balance that is left beside the hold. */
+  /** What the account could still hold beside it, within the balance and every cap. */
   readonly availableNanoUsd: NanoUsd;
   readonly rateLimit: RateLimitState;
   readonly home: ConversationHome | null;
@@ -57,7 +57,7 @@ export type AdmitResult =
       ok: false;
       refusal: AdmitRefusal;
       rateLimit: RateLimitState;
-      /** Set when only slack of leases is in the way, which may have been given back by then; null otherwise. */
+      /** Set when only slack of leases or other requests' holds are in the way, which may have come back by then; null otherwise. */
       retryInMs: number | null;
     };
 

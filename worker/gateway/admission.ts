@@ -1,9 +1,10 @@
 /** An admitted request: its hold, its price and what admission has decided for it. */
 import type { Model } from '../db/catalogue.ts';
 import type { ConversationHome } from '../domain/conversation.ts';
-import type { RateLimitState } from '../domain/limits.ts';
+import type { RateLimitState, ScopedLimits } from '../domain/limits.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import type { Price } from '../domain/pricing.ts';
+import type { TokenCap } from '../domain/wallet.ts';
 import type { RequestHold } from './hold/request-hold.ts';
 
 export interface Admission {
@@ -20,8 +21,11 @@ export interface Admission {
   readonly promptTokensMax: number;
   /** The name of the prompt's field in the dialect, for error messages. */
   readonly promptField: string;
+  /** the limits and the token that bind the hold */
+  readonly limits: ScopedLimits;
+  readonly token: TokenCap | null;
   readonly heldNanoUsd: NanoUsd;
-  /** credit of the account beyond all that is held */
+  /** what the account could still hold beyond all that is held, within the balance and every cap */
   readonly availableNanoUsd: NanoUsd;
   readonly rateLimit: RateLimitState;
   /** affinity key of the conversation; see route.ts */

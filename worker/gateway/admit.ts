@@ -82,7 +82,8 @@ export async function admit(env: Env, admissionRequest: AdmissionRequest): Promi
   const { heldNanoUsd, availableNanoUsd, rateLimit, home } = result.admitted;
   const terms = { model, price, maxTokens, choices, promptTokensMax: prompt.max, promptField, conversation };
   const held = { hold: result.hold, heldNanoUsd, availableNanoUsd, rateLimit, home };
-  return { ok: true, admission: { requestId, accountId: principal.accountId, ...terms, ...held } };
+  const { accountId, limits, token } = principal;
+  return { ok: true, admission: { requestId, accountId, limits, token, ...terms, ...held } };
 }
 
 function priceNow(model: Model, tariff: Tariff, nowMs: number): Price | null {
@@ -113,8 +114,12 @@ async function hold(
   return admitted.ok ? { ok: true, hold: ownHold, admitted } : admitted;
 }
 
-/** How often a request waits for slack that other isolates are giving back; each of them does so within a moment. */
-const SLACK_WAITS_MAX = 5;
+/**
+ * How long a request waits for room that will come back, in multiples of the time that the Wallet names (300 ms): unused
+ * slack of other isolates within a moment, other requests' holds as they shrink or end. Three seconds in all, by when a
+ * short answer has ended; a client waits as long for a first token.
+ */
+const WAITS = [1, 1, 2, 2, 4];
 
 async function admitAtWallet(wallet: Pick<WalletApi, 'admit'>, request: AdmitRequest): Promise<AdmitResult> {
   for (let waits = 0; ; waits++) {
@@ -122,7 +127,7 @@ async function admitAtWallet(wallet: Pick<WalletApi, 'admit'>, request: AdmitReq
     const result: AdmitResult = await wallet
       .admit(request)
       .catch((): Promise<AdmitResult> => wallet.admit(request));
-    if (result.ok || result.retryInMs === null || waits === SLACK_WAITS_MAX) return result;
-    await scheduler.wait(result.retryInMs);
+    if (result.ok || result.retryInMs === null || waits === WAITS.length) return result;
+    await scheduler.wait(result.retryInMs * WAITS[waits]!);
   }
 }

@@ -3,7 +3,9 @@
  * as it comes; a whole one leaves when it is complete, so until then another node can take over from one that failed.
  */
 import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
-import type { NanoUsd } from '../domain/money.ts';
+import { type NanoUsd, nanoUsd } from '../domain/money.ts';
+import { chargeFor } from '../domain/pricing.ts';
+import { ranOutRefusal } from '../domain/ran-out.ts';
 import type { ApiError } from '../http/api-error.ts';
 import { contextExceeded, type ForwardContext, type Forwarded, reportFailure } from './attempt.ts';
 import type { AnswerEvents, AnswerHead, DialectRequest } from './dialects/dialect.ts';
@@ -51,7 +53,7 @@ export async function* streamedAnswer(
     }
     const outcome = step.value;
     const charge = await settle(context, endAttempt(context, forwarded, outcome, delivered));
-    const failure = failureOf(context, outcome);
+    const failure = failureOf(context, outcome) ?? (delivered ? null : ranOutError(context, outcome));
     if (failure && (delivered || failure.reason === 'node_failed')) {
       const reason = delivered ? 'broken_off' : 'node_failed';
       return yield { kind: 'error', error: { reason } };
@@ -81,7 +83,7 @@ export async function* wholeAnswer(context: AnswerContext): AsyncGenerator<Clien
     const rest = calls.end();
     if (rest) whole.chunk(rest);
     const outcome = step.value;
-    const error = failureOf(context, outcome);
+    const error = failureOf(context, outcome) ?? ranOutError(context, outcome);
     // A request that the engine calls the client's mistake would be one at any other node.
     const mayMove = error?.reason === 'node_failed' && outcome.nodeError !== 'bad_request';
     if (mayMove && tried.size < ATTEMPTS_MAX) {
@@ -125,6 +127,16 @@ function failureOf({ admission }: AnswerContext, { ending, countedPrompt }: Mete
   if (countedPrompt === null || countedPrompt > admission.promptTokensMax) return { reason: 'node_failed' };
   const { contextTokens } = admission.model;
   return contextExceeded(admission, { prompt_tokens: countedPrompt, context_tokens: contextTokens });
+}
+
+/** The error of a request whose prompt alone was more than credit and caps left for it; null: it has an answer. */
+function ranOutError(
+  { admission }: AnswerContext,
+  { ranOut, usage, heldNanoUsd }: MeteredAnswer,
+): ApiError | null {
+  if (ranOut === null || usage.completionTokens > 0) return null;
+  const requiredNanoUsd = nanoUsd(chargeFor(usage, admission.price) + admission.price.outputNanoUsd);
+  return ranOutRefusal({ bound: ranOut, requiredNanoUsd, heldNanoUsd }, admission, Date.now());
 }
 
 async function forwardOrVoid(context: AnswerContext, tried: Set<string>) {

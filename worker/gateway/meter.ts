@@ -4,6 +4,7 @@
  */
 import type { NodeChunk, NodeError, NodeUsage } from '../../gpu-pool/protocol/schemas.ts';
 import type { Ending, HoldBound } from '../domain/hold.ts';
+import type { NanoUsd } from '../domain/money.ts';
 import { fromNodeUsage, NO_USAGE, type Usage } from '../domain/usage.ts';
 import type { Forwarded } from './attempt.ts';
 import type { HoldWindow } from './hold/hold-window.ts';
@@ -15,6 +16,8 @@ export interface MeteredAnswer {
   readonly usage: Usage;
   /** the limit that ended the answer, when `ending` is out_of_credit */
   readonly ranOut: HoldBound | null;
+  /** what the request could cost at the end */
+  readonly heldNanoUsd: NanoUsd;
   /** The agent's error, when `ending` is node_failed; null: it gave none. */
   readonly nodeError: NodeError['error']['code'] | null;
   /** the prompt as the node counted it, when `ending` is implausible */
@@ -44,6 +47,7 @@ export async function* meter(
   ): MeteredAnswer => ({
     ending: disconnect.aborted && ending !== 'implausible' ? 'client_gone' : ending,
     usage,
+    heldNanoUsd: holdWindow.heldNanoUsd,
     ranOut: ending === 'out_of_credit' ? (holdWindow.boundBy ?? 'insufficient_balance') : null,
     nodeError,
     countedPrompt,
@@ -69,7 +73,7 @@ export async function* meter(
         covered = [];
         if (!(await holdWindow.covers(advanced, stream.node.id))) {
           await stop();
-          // The engine has worked on the prompt, so it is billed as far as credit goes; this chunk's tokens are not delivered.
+          // This chunk's tokens are not delivered. Where they are the first, the request has given nothing.
           const { completionTokens, reasoningTokens } = usage;
           usage = { ...advanced, completionTokens, reasoningTokens };
           return ended('out_of_credit');

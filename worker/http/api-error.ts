@@ -1,4 +1,5 @@
 /** Every error of the API: the facts it carries, and the tables that turn them into a status, headers and a message. */
+import type { HoldBound } from '../domain/hold.ts';
 import { isOfOtherMaker } from '../domain/model-alias.ts';
 import { formatUsd, type NanoUsd } from '../domain/money.ts';
 import type { PrincipalKind } from '../domain/principal-kind.ts';
@@ -82,6 +83,7 @@ const WIRE = {
   manager_cap_reached: { status: 402, type: 'insufficient_balance', code: 'manager_cap_reached' },
   token_cap_reached: { status: 402, type: 'insufficient_balance', code: 'token_cap_reached' },
   account_cap_reached: { status: 402, type: 'insufficient_balance', code: 'account_cap_reached' },
+  held_by_requests: { status: 429, type: 'rate_limit_exceeded', code: 'held_by_requests' },
   not_for_this_key: { status: 403, type: 'permission_error', code: 'not_for_this_key' },
   model_forbidden: { status: 403, type: 'permission_error', code: 'model_not_allowed' },
   model_not_found: { status: 404, type: 'invalid_request_error', code: 'model_not_found' },
@@ -183,6 +185,7 @@ function retryAfterMs(error: ApiError): number | null {
     case 'requests_per_minute':
     case 'tokens_per_minute':
     case 'concurrency':
+    case 'held_by_requests':
     case 'too_many_calls':
     case 'overloaded':
     case 'idempotency_running':
@@ -237,6 +240,8 @@ const MESSAGES: { [Reason in ApiError['reason']]: MessageOf<Reason> } = {
     `Account cap reached: ${usedOfCap(error)}. ${resetSentence(error)} The account’s owner can raise it at ${origin}/alerts.`,
   token_cap_reached: (error) =>
     `Token cap reached: ${usedOfCap(error)}. Request a new token from your server.`,
+  held_by_requests: ({ bound, limitNanoUsd, spentNanoUsd, heldNanoUsd, retryAfterMs }) =>
+    `Requests that are running hold the rest of ${HELD[bound]}: of $${formatUsd(limitNanoUsd)}, $${formatUsd(heldNanoUsd)} is held${bound === 'insufficient_balance' ? '' : ` and $${formatUsd(spentNanoUsd)} is spent`}. What they do not use comes back. Try again in ${seconds(retryAfterMs)}, or run fewer requests at once.`,
   requests_per_minute: ({ scope, limit, retryAfterMs }) =>
     `Rate limit exceeded: this ${scope} allows ${limit} requests per minute. Try again in ${seconds(retryAfterMs)}.`,
   tokens_per_minute: ({ scope, limit, used, wanted, retryAfterMs }) =>
@@ -345,6 +350,15 @@ function seconds(ms: number): string {
 export function countOf(tokens: number | { readonly atLeast: number }): string {
   return typeof tokens === 'number' ? String(tokens) : `at least ${tokens.atLeast}`;
 }
+
+/** The limits whose room running requests hold. */
+const HELD: Record<HoldBound, string> = {
+  insufficient_balance: 'the balance',
+  key_cap_reached: 'the key’s cap',
+  manager_cap_reached: 'the cap of the management key, which all keys that it made share',
+  account_cap_reached: 'the account’s cap',
+  token_cap_reached: 'the token’s cap',
+};
 
 function usedOfCap({ usedNanoUsd, capNanoUsd }: { usedNanoUsd: NanoUsd; capNanoUsd: NanoUsd }): string {
   return `$${formatUsd(usedNanoUsd)} of $${formatUsd(capNanoUsd)} is used or held`;

@@ -2,7 +2,7 @@
  * Admission: checks a request against balance, limits and caps, and places its hold in the same transaction, so nothing
  * can come between the check and the hold. Calls run in the caller's transaction.
  */
-import { capLeft, capsOf, type Loads, limitRefusal } from '../domain/limits.ts';
+import { capLeft, capsOf, firstRefusal, heldRefusal, type Loads, limitRefusal } from '../domain/limits.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { NO_USAGE } from '../domain/usage.ts';
 import type {
@@ -23,11 +23,14 @@ import type { RateCounters } from './rate-counters.ts';
 import { rateLimitState } from './rate-limit-state.ts';
 import type { RequestStore } from './request-store.ts';
 import type { WalletStore } from './store.ts';
+import type { ThresholdAlerts } from './threshold-alerts.ts';
 
 type ResizeResult = Awaited<ReturnType<WalletApi['resize']>>;
 
 /** Isolates report several times a second, so within this time each has been told to return its slack. */
 const SLACK_RETURNS_MS = 300;
+/** A hold shrinks when its answer's first token shows the real prompt, and ends with it. */
+const HOLDS_RETURN_MS = 300;
 
 interface AdmissionDeps {
   readonly store: WalletStore;
@@ -38,6 +41,7 @@ interface AdmissionDeps {
   readonly rateCounters: RateCounters;
   readonly leases: Leases;
   readonly affinity: Affinity;
+  readonly alerts: ThresholdAlerts;
   /** How long a hold lasts without renewal. */
   readonly holdMs: () => number;
   readonly wakeAt: (atMs: number) => void;
@@ -61,7 +65,12 @@ export class WalletAdmission {
     const available = ledger.available();
     const refusal = this.#refusal(request, loads, available, nowMs);
     if (refusal) {
-      const retryInMs = this.#reclaimIfOnlySlack(request, nowMs) ? SLACK_RETURNS_MS : null;
+      this.#deps.alerts.refused({ keyId, caps: limits, refusal }, (...of) => store.spentSince(...of), nowMs);
+      const retryInMs = this.#reclaimIfOnlySlack(request, nowMs)
+        ? SLACK_RETURNS_MS
+        : refusal.reason === 'held_by_requests'
+          ? HOLDS_RETURN_MS
+          : null;
       return { ok: false, refusal, rateLimit: rateLimitState(limits, loads), retryInMs };
     }
 
@@ -125,12 +134,14 @@ export class WalletAdmission {
   }
 
   #admitted(heldNanoUsd: NanoUsd, request: AdmitRequest, nowMs: number): AdmitResult {
-    const { store, ledger, headroom, affinity } = this.#deps;
-    const { keyId, limits, conversation } = request;
-    const rateLimit = rateLimitState(limits, headroom.loads(keyId, limits, nowMs));
+    const { store, headroom, affinity } = this.#deps;
+    const { keyId, limits, conversation, token = null } = request;
+    const loads = headroom.loads(keyId, limits, nowMs);
+    const { leftNanoUsd } = headroom.bound({ keyId, caps: limits, token }, nowMs, loads);
+    const rateLimit = rateLimitState(limits, loads);
     const home =
       conversation === undefined ? null : (affinity.find(conversation) ?? store.home(conversation));
-    return { ok: true, heldNanoUsd, availableNanoUsd: ledger.available(), rateLimit, home };
+    return { ok: true, heldNanoUsd, availableNanoUsd: nanoUsd(leftNanoUsd), rateLimit, home };
   }
 
   #refusal(
@@ -139,11 +150,34 @@ export class WalletAdmission {
     availableNanoUsd: NanoUsd,
     nowMs: number,
   ): AdmitRefusal | null {
+    return firstRefusal<AdmitRefusal>([
+      limitRefusal(limits, loads, { leastNanoUsd, tokens }, nowMs),
+      this.#balanceRefusal(availableNanoUsd, leastNanoUsd),
+      this.#tokenRefusal(token, leastNanoUsd),
+    ]);
+  }
+
+  #balanceRefusal(availableNanoUsd: NanoUsd, leastNanoUsd: NanoUsd): AdmitRefusal | null {
+    if (availableNanoUsd >= leastNanoUsd) return null;
+    const limitNanoUsd = this.#deps.ledger.balance();
+    const use = { spentNanoUsd: nanoUsd(0), heldNanoUsd: nanoUsd(limitNanoUsd - availableNanoUsd) };
     return (
-      limitRefusal(limits, loads, { leastNanoUsd, tokens }, nowMs) ??
-      (availableNanoUsd < leastNanoUsd
-        ? { reason: 'insufficient_balance', requiredNanoUsd: leastNanoUsd, availableNanoUsd }
-        : tokenRefusal(token, this.#deps.headroom.tokenLeft(token), leastNanoUsd))
+      heldRefusal('insufficient_balance', { limitNanoUsd, ...use }, leastNanoUsd) ?? {
+        ...{ reason: 'insufficient_balance', requiredNanoUsd: leastNanoUsd, availableNanoUsd },
+      }
+    );
+  }
+
+  #tokenRefusal(token: TokenCap | null, leastNanoUsd: NanoUsd): AdmitRefusal | null {
+    if (token === null) return null;
+    const { capNanoUsd } = token;
+    const leftNanoUsd = this.#deps.headroom.tokenLeft(token);
+    if (leftNanoUsd >= leastNanoUsd) return null;
+    const use = this.#deps.store.tokenUse(token.id);
+    return (
+      heldRefusal('token_cap_reached', { limitNanoUsd: capNanoUsd, ...use }, leastNanoUsd) ?? {
+        ...{ reason: 'token_cap_reached', capNanoUsd, usedNanoUsd: nanoUsd(capNanoUsd - leftNanoUsd) },
+      }
     );
   }
 
@@ -159,14 +193,4 @@ export class WalletAdmission {
     const available = nanoUsd(ledger.available() + slack.nanoUsd);
     return this.#refusal(request, loads, available, nowMs) === null && leases.reclaimSlack(nowMs);
   }
-}
-
-function tokenRefusal(
-  token: TokenCap | null,
-  leftNanoUsd: number,
-  leastNanoUsd: NanoUsd,
-): AdmitRefusal | null {
-  if (token === null || leftNanoUsd >= leastNanoUsd) return null;
-  const { capNanoUsd } = token;
-  return { reason: 'token_cap_reached', capNanoUsd, usedNanoUsd: nanoUsd(capNanoUsd - leftNanoUsd) };
 }

@@ -68,10 +68,10 @@ export class Headroom {
     return capLeft(token, this.#store.tokenUse(token.id))!;
   }
 
-  /** The tightest bound on the growth of a hold. */
-  bound(request: { keyId: string; caps: Caps; token: TokenCap | null }, nowMs: number): Bound {
+  /** The tightest bound on the growth of a hold. @param known the loads, where they have been read */
+  bound(request: { keyId: string; caps: Caps; token: TokenCap | null }, nowMs: number, known?: Loads): Bound {
     const { keyId, caps, token } = request;
-    const loads = this.loads(keyId, caps, nowMs);
+    const loads = known ?? this.loads(keyId, caps, nowMs);
     const bounds: Bound[] = [
       { reason: 'insufficient_balance', leftNanoUsd: this.#ledger.available() },
       { reason: 'token_cap_reached', leftNanoUsd: this.tokenLeft(token) },

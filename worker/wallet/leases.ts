@@ -78,7 +78,7 @@ export class Leases {
    * late report is harmless.
    */
   report(report: LeaseReport, nowMs: number): LeaseGrant {
-    const { ledger, headroom, leaseStore, affinity } = this.#deps;
+    const { headroom, leaseStore, affinity } = this.#deps;
     const { leaseId, terms, seq } = report;
     this.#lastReportMs = nowMs;
     this.#reportedMs.set(leaseId, nowMs);
@@ -90,13 +90,15 @@ export class Leases {
     if (!isNew && settled !== before) leaseStore.put(settled);
     const open = settled.endedAtMs === null && !isOver(report);
     if (!open) this.#reportedMs.delete(leaseId);
-    const loads = headroom.loads(terms.keyId, terms.limits, nowMs);
+    const { keyId, limits: caps } = terms;
+    const loads = headroom.loads(keyId, caps, nowMs);
+    const { leftNanoUsd } = headroom.bound({ keyId, caps, token: null }, nowMs, loads);
     return {
       open,
       ...grant,
       contended: this.#isContended(nowMs),
-      availableNanoUsd: ledger.available(),
-      rateLimit: rateLimitState(terms.limits, loads),
+      availableNanoUsd: nanoUsd(leftNanoUsd),
+      rateLimit: rateLimitState(caps, loads),
       ...affinity.since(report.affinitiesSeen, leaseId),
     };
   }

@@ -2,11 +2,12 @@
  * Compares the balance and the caps with the account's alert thresholds whenever money has moved, and raises each alert
  * once. Calls run in the caller's transaction.
  *
- * watch  one row: the thresholds, and when their alerts were last raised
+ * watch     one row: the thresholds, and when their alerts were last raised
+ * cap_full  a row for each cap whose last percentage was noticed, with the period and the amount that it had then
  */
 
 import { type AlertThresholds, DEFAULT_ALERT_THRESHOLDS } from '../domain/alert-thresholds.ts';
-import { type Caps, periodStartDay } from '../domain/limits.ts';
+import { type Cap, type CapReached, type Caps, periodStartDay } from '../domain/limits.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import type { Notice } from '../domain/notice.ts';
 
@@ -20,12 +21,20 @@ CREATE TABLE IF NOT EXISTS watch (
   recharge_asked_at_ms INTEGER,
   cap_percents TEXT NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS cap_full (
+  cap_key TEXT PRIMARY KEY,
+  period_day INTEGER NOT NULL,
+  cap_nano_usd INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 `;
 
 /** The least time between two low-balance notices: the balance may cross the threshold many times, one e-mail is enough. */
 const NOTICE_AGAIN_MS = 3_600_000;
 /** A recharge that brought no credit is requested again after this time, not with every request. */
 const RECHARGE_AGAIN_MS = 3_600_000;
+
+/** The percentage of a cap at which nothing is left of it. */
+const WHOLE = 100;
 
 interface AlertState extends AlertThresholds {
   readonly isLow: boolean;
@@ -34,6 +43,16 @@ interface AlertState extends AlertThresholds {
   /** The column `recharge_asked_at_ms`. */
   readonly rechargeRequestedAtMs: number | null;
 }
+
+/** A cap, with the key that a notice of it names, and the one whose spend counts against it; both null: the account's. */
+interface CountedCap {
+  readonly reason: CapReached;
+  readonly named: string | null;
+  readonly capKeyId: string | null;
+  readonly cap: Cap;
+}
+
+type SpentSince = (keyId: string | null, day: number) => NanoUsd;
 
 interface AlertSink {
   notice(notice: Notice, atMs: number): void;
@@ -106,16 +125,11 @@ export class ThresholdAlerts {
    */
   caps(
     { keyId, chargeNanoUsd, caps }: { keyId: string; chargeNanoUsd: NanoUsd; caps: Caps },
-    spentSince: (keyId: string | null, day: number) => NanoUsd,
+    spentSince: SpentSince,
     nowMs: number,
   ): void {
-    const { lineageId = null, manager = null } = caps.shared ?? {};
-    const counted = [
-      { named: keyId, capKeyId: lineageId ?? keyId, cap: caps.key },
-      ...(manager ? [{ named: manager.keyId, capKeyId: manager.keyId, cap: manager }] : []),
-      { named: null, capKeyId: null, cap: caps.account },
-    ];
-    for (const { named, capKeyId, cap } of counted) {
+    for (const counted of countedCaps(keyId, caps)) {
+      const { capKeyId, cap } = counted;
       const { capNanoUsd, capPeriod } = cap;
       if (capNanoUsd === null) continue;
       const spentNanoUsd = spentSince(capKeyId, periodStartDay(capPeriod, nowMs));
@@ -124,12 +138,51 @@ export class ThresholdAlerts {
       const percent = this.#read().capPercents.findLast(
         (each) => before < amountAt(each) && spentNanoUsd >= amountAt(each),
       );
-      if (percent === undefined) continue;
-      this.#sink.notice(
-        { kind: 'cap.used', keyId: named, percent, spentNanoUsd, capNanoUsd, capPeriod },
-        nowMs,
-      );
+      if (percent !== undefined) this.#notice(counted, percent, spentNanoUsd, nowMs);
     }
+  }
+
+  /**
+   * Raises the notice of the whole cap with the first request that it refuses. Spend stops just below a cap, where nothing
+   * fits any more, so hardly any charge would ever raise it.
+   */
+  refused(
+    { keyId, caps, refusal }: { keyId: string; caps: Caps; refusal: { readonly reason: string } },
+    spentSince: SpentSince,
+    nowMs: number,
+  ): void {
+    const counted = countedCaps(keyId, caps).find(({ reason }) => reason === refusal.reason);
+    if (counted === undefined || !this.#read().capPercents.includes(WHOLE)) return;
+    const { capKeyId, cap } = counted;
+    this.#notice(counted, WHOLE, spentSince(capKeyId, periodStartDay(cap.capPeriod, nowMs)), nowMs);
+  }
+
+  #notice({ named, capKeyId, cap }: CountedCap, percent: number, spentNanoUsd: NanoUsd, nowMs: number): void {
+    const { capNanoUsd, capPeriod } = cap;
+    if (capNanoUsd === null) return;
+    const fullDay = { capKeyId, day: periodStartDay(capPeriod, nowMs), capNanoUsd };
+    if (percent === WHOLE && !this.#isFirstWhole(fullDay)) return;
+    this.#sink.notice(
+      { kind: 'cap.used', keyId: named, percent, spentNanoUsd, capNanoUsd, capPeriod },
+      nowMs,
+    );
+  }
+
+  /** Whether the cap, as it is now, has not been noticed as wholly used in this period; remembers that it is. */
+  #isFirstWhole({
+    capKeyId,
+    day,
+    capNanoUsd,
+  }: {
+    capKeyId: string | null;
+    day: number;
+    capNanoUsd: NanoUsd;
+  }) {
+    const name = capKeyId ?? '';
+    const [known] = this.#sql.exec('SELECT * FROM cap_full WHERE cap_key = ?', name).toArray();
+    if (known?.period_day === day && known.cap_nano_usd === capNanoUsd) return false;
+    this.#sql.exec('INSERT OR REPLACE INTO cap_full VALUES (?, ?, ?)', name, day, capNanoUsd);
+    return true;
   }
 
   #read(): AlertState {
@@ -158,4 +211,23 @@ export class ThresholdAlerts {
       JSON.stringify([...state.capPercents].sort((a, b) => a - b)),
     );
   }
+}
+
+/** Every cap that a request of the key counts against. */
+function countedCaps(keyId: string, caps: Caps): CountedCap[] {
+  const { lineageId = null, manager = null } = caps.shared ?? {};
+  return [
+    { reason: 'key_cap_reached', named: keyId, capKeyId: lineageId ?? keyId, cap: caps.key },
+    ...(manager
+      ? [
+          {
+            reason: 'manager_cap_reached' as const,
+            named: manager.keyId,
+            capKeyId: manager.keyId,
+            cap: manager,
+          },
+        ]
+      : []),
+    { reason: 'account_cap_reached', named: null, capKeyId: null, cap: caps.account },
+  ];
 }

@@ -196,7 +196,7 @@ describe('a count of the prompt', () => {
 
     const poor = await Customer.withCredit(nanoUsd(costOf(bound - 1, 0)));
     const cut = await poor.ask({ model, messages, tools });
-    expect(cut.record).toMatchObject({ ending: 'out_of_credit', chargeNanoUsd: costOf(bound - 1, 0) });
-    expect((await poor.balance()).availableNanoUsd).toBe(0);
+    expect(cut.status).toBe(402);
+    expect(cut.record).toMatchObject({ ending: 'insufficient_balance', chargeNanoUsd: 0 });
   });
 });

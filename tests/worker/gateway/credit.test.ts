@@ -48,7 +48,7 @@ describe('credit for ten tokens', () => {
     });
     expect(record).toMatchObject({
       state: 'posted',
-      ending: 'out_of_credit',
+      ending: 'insufficient_balance',
       chargeNanoUsd: costOf(10, 10),
     });
     expect(await customer.balance()).toMatchObject({
@@ -105,17 +105,32 @@ describe('credit for ten tokens', () => {
     expect(record).toMatchObject({ usage: { completionTokens: 12 }, chargeNanoUsd: costOf(10, 12, 10) });
   });
 
-  it('pays for as much of the prompt as it covers, even if nothing is left for output', async () => {
+  it.each([true, false])(
+    'is not charged where the prompt alone is more: 402 says what was missing (stream: %s)',
+    async (streamed) => {
+      const model = newModel();
+      await network().add(model, () => stream(answer({ prompt: 100, content: words(30) })));
+      const customer = await Customer.withCredit(credit);
+      const { status, chunks, record } = await customer.ask({ model, stream: streamed });
+      expect(status).toBe(402);
+      expect(chunks[0]!.error).toMatchObject({ code: 'insufficient_balance' });
+      expect(chunks[0]!.error!.message).toContain('needs at least $0.000052');
+      expect(record).toMatchObject({ state: 'voided', ending: 'insufficient_balance', chargeNanoUsd: 0 });
+      expect((await customer.balance()).availableNanoUsd).toBe(credit);
+    },
+  );
+
+  it('names the cap that ran out, in the error, the answer and the request', async () => {
     const model = newModel();
-    await network().add(model, () => stream(answer({ prompt: 100, content: words(30) })));
-    const customer = await Customer.withCredit(credit);
-    const { status, content, record } = await customer.ask({ model, stream: true });
-    expect([status, content]).toEqual([200, '']);
-    // the engine processed the prompt; if that were free, a client could make it do so again and again
-    expect(record).toMatchObject({ state: 'posted', ending: 'out_of_credit' });
-    expect(record!.usage).toMatchObject({ completionTokens: 0 });
-    expect(record!.usage.promptTokens).toBe(Math.floor(credit / PRICE.miss));
-    expect((await customer.balance()).availableNanoUsd).toBeLessThan(PRICE.miss);
+    const prompts = [100, 10];
+    await network().add(model, () => stream(answer({ prompt: prompts.shift()!, content: words(30) })));
+    const customer = await Customer.withCredit(usd(5), { capNanoUsd: credit, capPeriod: 'total' });
+    const empty = await customer.ask({ model, stream: true });
+    expect([empty.status, empty.chunks[0]!.error!.code]).toEqual([402, 'key_cap_reached']);
+    expect(empty.record).toMatchObject({ ending: 'key_cap_reached', chargeNanoUsd: 0 });
+    const cut = await customer.ask({ model, stream: true });
+    expect(cut.chunks.at(-1)).toMatchObject({ tollgate: { stop: 'key_cap_reached' } });
+    expect(cut.record).toMatchObject({ ending: 'key_cap_reached', chargeNanoUsd: costOf(10, 10) });
   });
 
   it('ends an answer even if the abort call to the node fails', async () => {
@@ -127,7 +142,7 @@ describe('credit for ten tokens', () => {
     );
     const { events, record } = await (await Customer.withCredit(credit)).ask({ model, stream: true });
     expect(events.at(-1)).toBe('[DONE]');
-    expect(record).toMatchObject({ ending: 'out_of_credit' });
+    expect(record).toMatchObject({ ending: 'insufficient_balance' });
     // closing the connection aborts the request, too
     await waitFor(() => expect(node.received[0]!.stop.aborted).toBe(true));
   });
@@ -145,7 +160,7 @@ describe('credit for ten tokens', () => {
       [0, 'length'],
       [1, 'length'],
     ]);
-    expect(record).toMatchObject({ usage: { completionTokens: 10 }, ending: 'out_of_credit' });
+    expect(record).toMatchObject({ usage: { completionTokens: 10 }, ending: 'insufficient_balance' });
   });
 });
 
@@ -178,7 +193,7 @@ describe('a hold', () => {
     const customer = await Customer.withCredit(costOf(10, 100));
     const { content, record } = await customer.ask({ model, stream: true });
     expect(content).toBe('a');
-    expect(record).toMatchObject({ ending: 'out_of_credit', chargeNanoUsd: costOf(10, 1) });
+    expect(record).toMatchObject({ ending: 'insufficient_balance', chargeNanoUsd: costOf(10, 1) });
     expect((await customer.balance()).availableNanoUsd).toBe(costOf(10, 100) - costOf(10, 1));
   });
 
@@ -270,5 +285,53 @@ describe('a request that cannot be paid for', () => {
     const { status, chunks } = await customer.ask({ model });
     expect(status).toBe(402);
     expect(chunks[0]!.error).toMatchObject({ code: 'key_cap_reached' });
+  });
+
+  describe('while another one holds the rest of the cap', () => {
+    /** A stream that has begun, holds the whole cap, and ends when `finish` is called. */
+    async function holding() {
+      const model = newModel();
+      const { promise: over, resolve: finish } = Promise.withResolvers<void>();
+      const steps = async function* () {
+        yield textChunk('a', usageOf(10, 1));
+        await over;
+        yield DONE;
+      };
+      let served = 0;
+      await network().add(model, () => stream(served++ === 0 ? steps() : answer({ content: words(2) })));
+      const customer = await Customer.withCredit(usd(5), { capNanoUsd: costOf(10, 5), capPeriod: 'day' });
+      const first = await customer.send({ model, stream: true });
+      const reader = first.response.body!.getReader();
+      await reader.read();
+      const end = async () => {
+        finish();
+        while (!(await reader.read()).done);
+        await first.settled();
+      };
+      return { model, customer, end };
+    }
+
+    it('waits, and is served when the room comes back', async () => {
+      const { model, customer, end } = await holding();
+      const waits = vi.spyOn(scheduler, 'wait').mockImplementationOnce(end);
+      const second = await customer.ask({ model });
+      expect(waits).toHaveBeenCalledWith(300);
+      waits.mockRestore();
+      expect(second.status).toBe(200);
+    });
+
+    it('is rejected with 429 when the room does not come back within a moment, and the error says who holds it', async () => {
+      const { model, customer, end } = await holding();
+      const waits = vi.spyOn(scheduler, 'wait').mockResolvedValue(undefined);
+      const { status, headers, chunks } = await customer.ask({ model });
+      expect(waits.mock.calls.reduce((sum, [ms]) => sum + ms, 0)).toBe(3_000);
+      waits.mockRestore();
+      expect([status, headers.get('retry-after')]).toEqual([429, '2']);
+      expect(chunks[0]!.error).toMatchObject({ type: 'rate_limit_exceeded', code: 'held_by_requests' });
+      expect(chunks[0]!.error!.message).toContain(
+        'hold the rest of the key’s cap: of $0.000015, $0.000015 is held',
+      );
+      await end();
+    });
   });
 });

@@ -83,7 +83,8 @@ describe.each(SCOPES)('limits of the %s', (scope, limitedIn, secondKeyId) => {
     expect(await admit({ limits, requestId })).toMatchObject({ ok: true, heldNanoUsd: 5_000 });
     expect(await resize(requestId, 90_000)).toEqual({ heldNanoUsd: 5_000, boundBy: reason });
     expect(await admit({ limits, keyId: secondKeyId })).toMatchObject({
-      refusal: { reason, usedNanoUsd: 5_000 },
+      refusal: { reason: 'held_by_requests', bound: reason, limitNanoUsd: 5_000, heldNanoUsd: 5_000 },
+      retryInMs: 300,
     });
     await wallet.post({ requestId, nodeId: 'n', usage: usage(0, 0, 2), ending: 'finished', ttftMs: null });
     expect(await admit({ limits, keyId: secondKeyId, least: 621 })).toMatchObject({
@@ -114,7 +115,7 @@ it('gives a key the tighter of its own limit and its account’s', async () => {
   expect(await admit({ limits })).toMatchObject({ ok: true, heldNanoUsd: 4_000 });
   expect(await admit({ limits, keyId: 'key_2' })).toMatchObject({ ok: true, heldNanoUsd: 2_000 });
   expect(await admit({ limits, keyId: 'key_3' })).toMatchObject({
-    refusal: { reason: 'account_cap_reached' },
+    refusal: { reason: 'held_by_requests', bound: 'account_cap_reached', heldNanoUsd: 6_000 },
   });
 });
 

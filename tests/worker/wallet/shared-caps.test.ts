@@ -56,7 +56,10 @@ describe('a key that was rotated', () => {
     await admit({ keyId: 'key_2', limits: rotated(10_000), requestId, wanted: 6_000 });
     for (let restart = 0; restart < 2; restart++) {
       const first = await admit({ keyId: 'key_1', limits: limited({ capNanoUsd: nanoUsd(6_500) }) });
-      expect(first).toMatchObject({ ok: false, refusal: { reason: 'key_cap_reached', usedNanoUsd: 6_000 } });
+      expect(first).toMatchObject({
+        ok: false,
+        refusal: { reason: 'held_by_requests', bound: 'key_cap_reached', heldNanoUsd: 6_000 },
+      });
       expect(await wallet.load({ keyId: 'key_3', lineageId: 'key_1', capPeriod: 'total' })).toMatchObject({
         heldNanoUsd: 6_000,
         inFlight: 0,
@@ -84,7 +87,13 @@ describe('the cap of a management key', () => {
     const refused = await admit({ keyId: 'key_4', limits: managed(2 * COST) });
     expect(refused).toMatchObject({
       ok: false,
-      refusal: { reason: 'manager_cap_reached', capNanoUsd: 2 * COST, usedNanoUsd: 2 * COST },
+      refusal: {
+        reason: 'held_by_requests',
+        bound: 'manager_cap_reached',
+        limitNanoUsd: 2 * COST,
+        spentNanoUsd: COST,
+        heldNanoUsd: COST,
+      },
     });
     expect(await resize(requestId, COST)).toEqual({
       heldNanoUsd: COST - 2_000,

@@ -4,6 +4,7 @@ import { eq } from 'drizzle-orm';
 import { describe, expect, it } from 'vitest';
 import { database } from '../../../worker/db/client.ts';
 import { notice } from '../../../worker/db/schema.ts';
+import { newId } from '../../../worker/domain/ids.ts';
 import { nanoUsd, usd } from '../../../worker/domain/money.ts';
 import { env, limited, passTime, publish, usage, walletWith } from './fixtures.ts';
 
@@ -134,6 +135,41 @@ describe('a cap', () => {
       capNanoUsd: 21_900,
       capPeriod: 'month',
     });
+  });
+
+  it('is noticed as wholly used with the first request that it refuses, once in a period, and again when it is raised', async () => {
+    const { wallet, admit, charge } = await walletWith(usd(5));
+    const cap = (amount: number) => limited({ capNanoUsd: nanoUsd(amount), capPeriod: 'month' });
+    const percents = async () =>
+      (await notices(wallet)).map((each) => (each as unknown as { percent: number }).percent);
+    await charge(tokens(9), { limits: cap(20_000) });
+    expect(await percents()).toEqual([90]);
+    // What others hold comes back, so the cap is not used up.
+    const requestId = newId('req', Date.now());
+    const running = await admit({ requestId, limits: cap(20_000), wanted: 290, least: 290 });
+    expect(running).toMatchObject({ ok: true });
+    expect(await admit({ limits: cap(20_000), least: 100 })).toMatchObject({
+      refusal: { reason: 'held_by_requests' },
+    });
+    expect(await percents()).toEqual([90]);
+    for (let i = 0; i < 2; i++)
+      expect(await admit({ limits: cap(20_000), least: 2_190 })).toMatchObject({
+        refusal: { reason: 'key_cap_reached' },
+      });
+    expect(await percents()).toEqual([90, 100]);
+    expect((await notices(wallet)).at(-1)).toMatchObject({ spentNanoUsd: 19_710, capNanoUsd: 20_000 });
+    await wallet.void({ requestId, nodeId: null, ending: 'not_served' });
+    await charge(tokens(1), { limits: cap(22_000) });
+    expect(await admit({ limits: cap(22_000), least: 2_190 })).toMatchObject({ ok: false });
+    expect(await percents()).toEqual([90, 100, 90, 100]);
+  });
+
+  it('is not noticed as wholly used where the account does not want to know', async () => {
+    const { wallet, admit } = await walletWith(usd(5));
+    await wallet.setAlertThresholds({ capPercents: [50] });
+    const limits = limited({ capNanoUsd: nanoUsd(100), capPeriod: 'month' });
+    expect(await admit({ limits, least: 2_190 })).toMatchObject({ ok: false });
+    expect(await notices(wallet)).toEqual([]);
   });
 
   it('of the whole account is noticed, too', async () => {

@@ -24,7 +24,16 @@ describe('holds', () => {
     expect(await admit({ least: 1_000 })).toMatchObject({ ok: true, heldNanoUsd: 1_000 });
     expect(await admit({ least: 1_000 })).toMatchObject({
       ok: false,
-      refusal: { reason: 'insufficient_balance', requiredNanoUsd: 1_000, availableNanoUsd: 0 },
+      refusal: {
+        reason: 'held_by_requests',
+        bound: 'insufficient_balance',
+        limitNanoUsd: 1_000,
+        heldNanoUsd: 1_000,
+      },
+    });
+    expect(await admit({ least: 1_001 })).toMatchObject({
+      ok: false,
+      refusal: { reason: 'insufficient_balance', requiredNanoUsd: 1_001, availableNanoUsd: 0 },
     });
   });
 

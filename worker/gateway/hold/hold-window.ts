@@ -38,6 +38,10 @@ export class HoldWindow {
     this.#isTrimSettled = admission.availableNanoUsd > AMPLE_FACTOR * admission.heldNanoUsd;
   }
 
+  get heldNanoUsd(): NanoUsd {
+    return this.#heldNanoUsd;
+  }
+
   /** The reason why the last resize fell short of the size that was wanted; null: it did not. */
   get boundBy(): HoldBound | null {
     return this.#boundBy;

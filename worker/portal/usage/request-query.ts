@@ -1,5 +1,5 @@
 /** The query of the list of requests. Values that are not valid are ignored. */
-import type { Ending } from '../../domain/hold.ts';
+import { type Ending, HOLD_BOUNDS } from '../../domain/hold.ts';
 import { isId } from '../../domain/ids.ts';
 import type { PortalContext } from '../frame/context.ts';
 import { DAY_MS } from './usage-period.ts';
@@ -16,6 +16,7 @@ export type Span = keyof typeof SPANS_MS;
 export const ENDINGS = [
   'finished',
   'client_gone',
+  ...HOLD_BOUNDS,
   'out_of_credit',
   'node_failed',
   'implausible',
