@@ -4,6 +4,7 @@ import { database } from '../db/client.ts';
 import { ALIASES_MAX, listAliases, type ModelAliasRow, putAlias, removeAlias } from '../db/model-aliases.ts';
 import { ALIAS_EFFORTS } from '../domain/model-alias.ts';
 import { onSale } from '../domain/model-end.ts';
+import { isVisible } from '../domain/name.ts';
 import { type AliasFault, checkAlias } from '../gateway/check-alias.ts';
 import { catalogue } from '../gateway/model-cache.ts';
 import type { ApiError } from '../http/api-error.ts';
@@ -57,6 +58,7 @@ export async function setAlias(c: ApiContext): Promise<Response> {
 
 export async function deleteAlias(c: ApiContext): Promise<Response> {
   const name = (c.req.param('id') ?? '').toLowerCase();
+  if (!isVisible(name)) return respondWithError(c, faultError('name', []));
   const { accountId, keyId: actor } = c.get('principal');
   const removed = await removeAlias(database(c.env), { accountId, name, actor, nowMs: Date.now() });
   return removed

@@ -60,10 +60,10 @@ for (const path of ['/anthropic/v1/messages', '/v1/messages']) {
 
 for (const prefix of ['/v1', '']) {
   api.get(`${prefix}/models`, listModels);
-  api.get(`${prefix}/models/:id{.+}`, getModel);
+  api.get(`${prefix}/models/:id{[\\s\\S]+}`, getModel);
 }
 api.get('/anthropic/v1/models', listModels);
-api.get('/anthropic/v1/models/:id{.+}', getModel);
+api.get('/anthropic/v1/models/:id{[\\s\\S]+}', getModel);
 
 api.get('/user/balance', authorized(...ANY_KEY), balance('getBalance'));
 api.get('/v1/usage', authorizedWithin('download_key', ...ANY_KEY), usage('getUsage'));
@@ -77,8 +77,8 @@ api.patch('/v1/keys/:id', authorized('management'), keys('patchKey'));
 api.delete('/v1/keys/:id', authorized('management'), keys('deleteKey'));
 api.post('/v1/keys/:id/rotate', authorized('management'), keys('rotateKey'));
 api.get('/v1/aliases', authorized(...ANY_KEY), aliases('getAliases'));
-api.put('/v1/aliases/:id{.+}', authorized('management'), aliases('setAlias'));
-api.delete('/v1/aliases/:id{.+}', authorized('management'), aliases('deleteAlias'));
+api.put('/v1/aliases/:id{[\\s\\S]+}', authorized('management'), aliases('setAlias'));
+api.delete('/v1/aliases/:id{[\\s\\S]+}', authorized('management'), aliases('deleteAlias'));
 api.post('/v1/tokens', authorizedWithin('token_key', 'inference'), tokens('mintToken'));
 
 api.get('/v1/files', authorized('inference'), files('getFiles'));

@@ -2,9 +2,11 @@
 import { findModel, type Model } from '../db/catalogue.ts';
 import { findAlias, type ModelAlias } from '../domain/model-alias.ts';
 import { hasBegun, hasEnded, modelEnded, onSale, withStandingSuccessor } from '../domain/model-end.ts';
+import { isVisible } from '../domain/name.ts';
 import { catalogue } from '../gateway/model-cache.ts';
 import type { ApiError } from '../http/api-error.ts';
 import { authenticate, secretOf } from '../http/authenticate.ts';
+import { HIDDEN_CHARACTERS } from '../http/fields.ts';
 import type { ApiContext } from '../http/response-headers.ts';
 
 export interface Offer {
@@ -32,6 +34,10 @@ export async function findOffer(
 ): Promise<{ ok: true; offer: Offer } | { ok: false; error: ApiError }> {
   const models = await catalogue(c.env, nowMs);
   const requested = c.req.param('id') ?? '';
+  if (!isVisible(requested)) {
+    const message = `\`id\`: ${HIDDEN_CHARACTERS}.`;
+    return { ok: false, error: { reason: 'invalid_field', param: 'id', message } };
+  }
   const alias = findAlias(await aliasesOfCaller(c, nowMs), requested);
   const found = findModel(models, alias?.modelId ?? requested);
   const model = found && withStandingSuccessor(found, models, nowMs);

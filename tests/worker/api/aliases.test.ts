@@ -198,3 +198,16 @@ describe('an alias', () => {
     expect(rows.results[0]!.detail).toContain(NAME);
   });
 });
+
+it('a name with a line break is refused with 400 wherever a path takes one', async () => {
+  const name = encodeURIComponent('two\nlines');
+  const path = `/v1/aliases/${name}`;
+  const body = { model: newModel() };
+  expect(await ask(manager, 'PUT', path, body)).toMatchObject({
+    status: 400,
+    body: { error: { param: 'id' } },
+  });
+  expect(await ask(manager, 'DELETE', path)).toMatchObject({ status: 400, body: { error: { param: 'id' } } });
+  for (const models of ['/v1/models', '/models', '/anthropic/v1/models'])
+    expect((await ask(manager, 'GET', `${models}/${name}`)).status).toBe(400);
+});
