@@ -10,6 +10,7 @@ import {
   findOrder,
   isEventKnown,
   markClosed,
+  markDeclined,
   markInvoiced,
   type PaymentOrder,
 } from '../db/payments.ts';
@@ -132,8 +133,8 @@ async function applyFitting(
   switch (event.kind) {
     case 'declined':
       if (order.kind === 'recharge') await applyDecline(env, { order, why: event.why, event: row, nowMs });
-      // A declined checkout stays as it is: open for another card, or paid when the decline arrives late.
-      else await addEvent(db, row);
+      // A declined checkout stays open for another card, or paid when the decline arrives late.
+      else await markDeclined(db, row);
       return 'noted';
     case 'closed':
       await markClosed(db, row);

@@ -90,6 +90,17 @@ export async function markClosed(db: Database, event: EventRow): Promise<void> {
   ]);
 }
 
+/** Stores the event, and that an attempt to pay the order was declined, in one batch. The order stays open for another. */
+export async function markDeclined(db: Database, event: EventRow): Promise<void> {
+  await db.batch([
+    addEvent(db, event),
+    db
+      .update(paymentOrder)
+      .set({ declinedAtMs: event.receivedAtMs })
+      .where(and(eq(paymentOrder.id, event.orderId), eq(paymentOrder.state, 'open'))),
+  ]);
+}
+
 /** Stores the event and the URL of the provider's invoice, in one batch. */
 export async function markInvoiced(db: Database, event: EventRow, invoiceUrl: string): Promise<void> {
   await db.batch([

@@ -46,6 +46,8 @@ export const paymentOrder = sqliteTable(
     state: text('state', { enum: PAYMENT_STATES }).notNull().default('open'),
     createdAtMs: integer('created_at_ms').notNull(),
     paidAtMs: integer('paid_at_ms'),
+    /** When the bank last declined an attempt to pay a checkout, which stays open for another card; null: it did not. */
+    declinedAtMs: integer('declined_at_ms'),
     /** URL of the provider's invoice; null: there is none yet. */
     invoiceUrl: text('invoice_url'),
     /** The customer's own number, printed on the invoice. */

@@ -7,7 +7,9 @@ export const billingEn = {
   daysLeft: (days: number, text: string) =>
     days < 1
       ? 'less than a day at this week’s pace'
-      : `${text} ${days === 1 ? 'day' : 'days'} at this week’s pace`,
+      : days > 365
+        ? 'more than a year at this week’s pace'
+        : `${text} ${days === 1 ? 'day' : 'days'} at this week’s pace`,
   granted: 'Granted',
   grantedNote: 'Free credit, spent first',
   paid: 'Paid',
@@ -81,6 +83,8 @@ export const billingEn = {
     checkout: { open: 'not paid yet', closed: 'not completed', paid: 'paid' },
     recharge: { open: 'pending', closed: 'not charged', paid: 'paid' },
   },
+  orderDeclined: 'declined, nothing charged',
+  payAgain: 'Try another card',
   state: 'State',
   invoice: 'Invoice',
   invoiceOf: (date: string) => `Invoice of ${date}`,

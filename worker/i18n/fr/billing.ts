@@ -8,7 +8,9 @@ export const billingFr: typeof billingEn = {
   daysLeft: (days, text) =>
     days < 1
       ? 'moins d’un jour au rythme de cette semaine'
-      : `${text} ${days < 2 ? 'jour' : 'jours'} au rythme de cette semaine`,
+      : days > 365
+        ? 'plus d’un an au rythme de cette semaine'
+        : `${text} ${days < 2 ? 'jour' : 'jours'} au rythme de cette semaine`,
   granted: 'Offert',
   grantedNote: 'Crédit gratuit, dépensé en premier',
   paid: 'Payé',
@@ -79,6 +81,8 @@ export const billingFr: typeof billingEn = {
   paymentsNote: 'Les 25 derniers paiements. La facture est disponible dès que le paiement est effectué.',
   paymentsEmpty: 'Aucun paiement pour le moment.',
   orderKinds: { checkout: 'Recharge', recharge: 'Recharge automatique' },
+  orderDeclined: 'refusé, rien n’est débité',
+  payAgain: 'Essayer une autre carte',
   orderStates: {
     checkout: { open: 'pas encore payé', closed: 'non abouti', paid: 'payé' },
     recharge: { open: 'en cours', closed: 'non débité', paid: 'payé' },

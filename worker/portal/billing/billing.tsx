@@ -220,7 +220,7 @@ function PaymentsSection(props: {
       {orders.length === 0 ? (
         <p>{t.billing.paymentsEmpty}</p>
       ) : (
-        <PaymentsTable c={c} orders={orders} invoices={invoices} />
+        <PaymentsTable c={c} orders={orders} nowMs={Date.now()} invoices={invoices} />
       )}
     </section>
   );

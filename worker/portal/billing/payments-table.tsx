@@ -1,19 +1,21 @@
 /** Payments, newest first, with their states and invoices. */
 import type { PaymentOrder } from '../../db/payments.ts';
 import { invoiceName } from '../../domain/invoice.ts';
+import { shownPaymentState } from '../../domain/payment-state.ts';
 import { Heads, Sheet } from '../components/sheet.tsx';
 import { type PortalContext, words } from '../frame/context.ts';
 
-const BADGES = { open: 'badge-info', closed: '', paid: 'badge-success' } as const;
+const BADGES = { open: 'badge-info', declined: 'badge-error', closed: '', paid: 'badge-success' } as const;
 
 interface Props {
   readonly c: PortalContext;
   readonly orders: readonly PaymentOrder[];
+  readonly nowMs: number;
   /** invoice numbers by order id; absent: the page's reader, an operator, has no page of invoices */
   readonly invoices?: ReadonlyMap<string, number>;
 }
 
-export function PaymentsTable({ c, orders, invoices }: Props) {
+export function PaymentsTable({ c, orders, nowMs, invoices }: Props) {
   const { t, f } = words(c);
   return (
     <Sheet label={t.billing.paymentsTitle}>
@@ -34,9 +36,7 @@ export function PaymentsTable({ c, orders, invoices }: Props) {
             <td>{t.billing.orderKinds[order.kind]}</td>
             <td class="num">{f.usd(order.amountNanoUsd)}</td>
             <td>
-              <span class={`badge badge-sm badge-soft ${BADGES[order.state]}`}>
-                {t.billing.orderStates[order.kind][order.state]}
-              </span>
+              <State c={c} order={order} nowMs={nowMs} hasForm={invoices !== undefined} />
             </td>
             <td>
               <Invoices c={c} order={order} number={invoices?.get(order.id)} />
@@ -75,5 +75,24 @@ function Invoices({ c, order, number }: { c: PortalContext; order: PaymentOrder;
         </a>
       )}
     </span>
+  );
+}
+
+/** The state of a payment; where it was declined, the way to pay again. @param props.hasForm the page has the top-up form */
+function State(props: { c: PortalContext; order: PaymentOrder; nowMs: number; hasForm: boolean }) {
+  const { c, order, nowMs, hasForm } = props;
+  const { t } = words(c);
+  const state = shownPaymentState(order, nowMs);
+  return (
+    <>
+      <span class={`badge badge-sm badge-soft ${BADGES[state]}`}>
+        {state === 'declined' ? t.billing.orderDeclined : t.billing.orderStates[order.kind][state]}
+      </span>
+      {state === 'declined' && hasForm && (
+        <a class="link block text-sm" href="#top-up">
+          {t.billing.payAgain}
+        </a>
+      )}
+    </>
   );
 }

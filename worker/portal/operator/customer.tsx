@@ -194,7 +194,11 @@ async function show(
         <h2 id="payments" class="mb-2">
           {t.billing.paymentsTitle}
         </h2>
-        {orders.length === 0 ? <p>{t.billing.paymentsEmpty}</p> : <PaymentsTable c={c} orders={orders} />}
+        {orders.length === 0 ? (
+          <p>{t.billing.paymentsEmpty}</p>
+        ) : (
+          <PaymentsTable c={c} orders={orders} nowMs={Date.now()} />
+        )}
       </section>
       <Agreement c={c} disagreement={disagreement} />
       <DriftTable c={c} findings={findings} nodeNames={new Map(nodes.map(({ id, name }) => [id, name]))} />

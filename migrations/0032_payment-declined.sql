@@ -1,0 +1,1 @@
+ALTER TABLE `payment_order` ADD `declined_at_ms` integer;
