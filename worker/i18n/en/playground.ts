@@ -4,6 +4,7 @@ export const playgroundEn = {
   title: 'Playground',
   lead: 'Ask a model and see what each answer takes: tokens by type, time, and cost to the billionth of a dollar.',
   needsScript: 'The playground needs JavaScript to stream answers. Without it, copy a first request from',
+  notServed: (model: string) => `${model} (not available right now)`,
   noKey: 'You have no active inference key. Create one and come back.',
   makeKey: 'Create a key',
   keyNotFound: 'This account has no active key with this id. Choose another key.',

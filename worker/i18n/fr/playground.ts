@@ -6,6 +6,7 @@ export const playgroundFr: typeof playgroundEn = {
   lead: 'Interrogez un modèle et voyez ce que chaque réponse demande : jetons par type, temps, et coût au milliardième de dollar.',
   needsScript:
     'Le playground a besoin de JavaScript pour afficher les réponses en flux. Sans JavaScript, copiez une première requête depuis',
+  notServed: (model) => `${model} (indisponible en ce moment)`,
   noKey: 'Vous n’avez aucune clé d’inférence active. Créez-en une et revenez.',
   makeKey: 'Créer une clé',
   keyNotFound: 'Ce compte n’a pas de clé active avec cet identifiant. Choisissez-en une autre.',

@@ -9,8 +9,10 @@ import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { type ApiKeyRow, findKey, listKeys } from '../../db/keys.ts';
 import { isId } from '../../domain/ids.ts';
+import { onSale } from '../../domain/model-end.ts';
 import { type NanoUsd, nanoUsd, usd } from '../../domain/money.ts';
 import { config } from '../../env.ts';
+import { unservedModels } from '../../gateway/unserved-models.ts';
 import { mintClientToken } from '../../http/client-token.ts';
 import { Callout } from '../components/callout.tsx';
 import { type PortalContext, type PortalEnv, words } from '../frame/context.ts';
@@ -34,7 +36,12 @@ playgroundPage.get('/', async (c) => {
   const { t } = words(c);
   const db = database(c.env);
   const nowMs = Date.now();
-  const [all, catalogue] = await Promise.all([listKeys(db, c.get('accountId')), loadCatalogue(db)]);
+  const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
+  const [all, models] = await Promise.all([listKeys(db, c.get('accountId')), loadCatalogue(db)]);
+  const sold = onSale(models, nowMs);
+  const unserved = await unservedModels(c.env, sold, { nowMs, waitUntil });
+  // The first one is chosen at first, so it should be one that answers.
+  const catalogue = sold.toSorted((a, b) => Number(unserved.has(a.id)) - Number(unserved.has(b.id)));
   const keys = all.filter((key) => mayPay(key, nowMs)).slice(0, KEYS_SHOWN_MAX);
   return page(
     c,
@@ -69,7 +76,7 @@ playgroundPage.get('/', async (c) => {
                 baseUrl: `${config(c.env).publicOrigin}/v1`,
                 models: catalogue.map(({ id, name, outputTokensMax, outputTokensDefault }) => ({
                   id,
-                  name,
+                  name: unserved.has(id) ? t.playground.notServed(name) : name,
                   outputTokensMax,
                   outputTokensDefault,
                 })),

@@ -3,8 +3,10 @@ import { Hono } from 'hono';
 import { loadCatalogue } from '../../db/catalogue.ts';
 import { database } from '../../db/client.ts';
 import { loadReferencePrices } from '../../db/reference-prices.ts';
+import { onSale } from '../../domain/model-end.ts';
 import { shownReferences } from '../../domain/price-comparison.ts';
 import { config } from '../../env.ts';
+import { unservedModels } from '../../gateway/unserved-models.ts';
 import { trialOffer } from '../../identity/trial.ts';
 import { type PortalEnv, words } from '../frame/context.ts';
 import { page } from '../frame/layout.tsx';
@@ -16,12 +18,14 @@ landingPage.get('/', async (c) => {
   const { t, f } = words(c);
   const db = database(c.env);
   const nowMs = Date.now();
+  const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
   const [catalogue, references, offer] = await Promise.all([
     loadCatalogue(db),
     loadReferencePrices(db),
     trialOffer(c.env, nowMs),
   ]);
   const others = shownReferences(references, nowMs);
+  const unserved = await unservedModels(c.env, onSale(catalogue, nowMs), { nowMs, waitUntil });
   return page(
     c,
     { title: t.landing.title },
@@ -44,7 +48,7 @@ landingPage.get('/', async (c) => {
           <code>{`client = OpenAI(base_url="${config(c.env).publicOrigin}/v1", api_key="sk-tg-…")`}</code>
         </pre>
       </section>
-      <Prices c={c} catalogue={catalogue} others={others} nowMs={Date.now()} />
+      <Prices c={c} catalogue={catalogue} others={others} unserved={unserved} nowMs={nowMs} />
       <section aria-labelledby="promises" class="mt-14">
         <h2 id="promises" class="mb-4">
           {t.landing.promisesTitle}

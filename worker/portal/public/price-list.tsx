@@ -13,10 +13,12 @@ interface Props {
   readonly catalogue: readonly Model[];
   /** prices of other providers, to compare with */
   readonly others: readonly ReferencePrice[];
+  /** Ids of the models that no node serves at the moment. */
+  readonly unserved: ReadonlySet<string>;
   readonly nowMs: number;
 }
 
-export function Prices({ c, catalogue, others, nowMs }: Props) {
+export function Prices({ c, catalogue, others, unserved, nowMs }: Props) {
   const { t } = words(c);
   const ours = comparedModel(catalogue, nowMs);
   return (
@@ -29,7 +31,12 @@ export function Prices({ c, catalogue, others, nowMs }: Props) {
         <PriceHead c={c} />
         <tbody>
           {onSale(catalogue, nowMs).map((model) => (
-            <ModelRows c={c} model={withStandingSuccessor(model, catalogue, nowMs)} nowMs={nowMs} />
+            <ModelRows
+              c={c}
+              model={withStandingSuccessor(model, catalogue, nowMs)}
+              isServed={!unserved.has(model.id)}
+              nowMs={nowMs}
+            />
           ))}
           {others.map((other) => (
             <ReferenceRow c={c} other={other} ours={ours} />
@@ -119,7 +126,8 @@ function PriceHead({ c }: { c: PortalContext }) {
 }
 
 /** One row per price that the model has in the course of the day, the batch price last. */
-function ModelRows({ c, model, nowMs }: { c: PortalContext; model: Model; nowMs: number }) {
+function ModelRows(props: { c: PortalContext; model: Model; isServed: boolean; nowMs: number }) {
+  const { c, model, isServed, nowMs } = props;
   const { t, f } = words(c);
   const prices = [...pricesOf(model, nowMs), ...pricesOf(model, nowMs, 'batch')];
   return (
@@ -129,6 +137,9 @@ function ModelRows({ c, model, nowMs }: { c: PortalContext; model: Model; nowMs:
           <th scope="row">
             {model.name} <span class="muted block font-mono font-normal sm:inline">{model.id}</span>
             {prices.length > 1 && <span class="block font-normal">{windowText(c, price)}</span>}
+            {!isServed && (
+              <span class="block whitespace-normal font-normal text-warning">{t.landing.notServed}</span>
+            )}
             {model.endsAtMs !== null && (
               <span class="block whitespace-normal font-normal text-warning">
                 {t.landing.endsOn(f.date(model.endsAtMs), model.successorId)}

@@ -17,6 +17,7 @@ import { onSale } from '../../domain/model-end.ts';
 import type { PriceKind } from '../../domain/price-change.ts';
 import { shownReferences } from '../../domain/price-comparison.ts';
 import type { DatedPrice } from '../../domain/pricing.ts';
+import { unservedModels } from '../../gateway/unserved-models.ts';
 import { Callout } from '../components/callout.tsx';
 import { SelectField, TextField } from '../components/field.tsx';
 import { Heads, Sheet } from '../components/sheet.tsx';
@@ -56,6 +57,8 @@ pricingPage.get('/', async (c) => {
   const nowMs = Date.now();
   const others = shownReferences(references, nowMs);
   const catalogue = onSale(models, nowMs);
+  const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
+  const unserved = await unservedModels(c.env, catalogue, { nowMs, waitUntil });
   const typed: Typed = { ...DEFAULTS, model: exampleModelId(catalogue, nowMs), ...c.req.query() };
   const read = readFields(c, typed, WorkloadFields);
   const model = catalogue.find(({ id }) => id === typed.model) ?? catalogue[0];
@@ -66,7 +69,7 @@ pricingPage.get('/', async (c) => {
     <>
       <h1 class="mb-2">{t.pricing.title}</h1>
       <p class="mb-10 max-w-2xl">{t.pricing.lead}</p>
-      <Prices c={c} catalogue={models} others={others} nowMs={nowMs} />
+      <Prices c={c} catalogue={models} others={others} unserved={unserved} nowMs={nowMs} />
       <section aria-labelledby="calculator" class="mt-14">
         <h2 id="calculator" class="mb-1">
           {t.pricing.calculator}
