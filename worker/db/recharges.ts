@@ -28,7 +28,7 @@ export async function openRecharge(
     // INSERT … SELECT: the table's columns in their order. The unique index on open recharges rejects a second one.
     .select(sql`
       SELECT ${orderId}, account_id, provider, 'recharge', amount_nano_usd, ${currency}, 'open', ${nowMs}, NULL, NULL, NULL,
-        0, NULL
+        0, NULL, NULL
       FROM auto_recharge
       WHERE account_id = ${accountId} AND enabled AND method_ref = ${methodRef}
         AND amount_nano_usd + (

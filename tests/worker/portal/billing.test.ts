@@ -57,6 +57,18 @@ describe('the billing page', () => {
     expect(html).toContain(en.billing.paymentsEmpty);
   });
 
+  it('says at once that a top-up was declined, and how to go on', async () => {
+    const begun = await beginTopUp(env, { accountId, amountNanoUsd: usd(25), nowMs: Date.now() });
+    if (!begun.ok) throw new Error(begun.reason);
+    const body = new URLSearchParams({ decision: 'declined' });
+    const init = { method: 'POST', headers: { origin: ORIGIN }, body };
+    await billing.request(begun.redirectUrl, init, env);
+    const html = await pageAt();
+    expect(html).toContain(en.billing.orderDeclined);
+    expect(html).toMatch(new RegExp(`href="#top-up"[^>]*>\\s*${en.billing.payAgain}`));
+    expect(html).not.toContain(en.billing.orderStates.checkout.open);
+  });
+
   it('saves a card, turns recharge on and off, and removes the card', async () => {
     const saved = await saveCard();
     expect(saved).toContain(en.billing.cardNotice.saved);

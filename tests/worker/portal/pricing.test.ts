@@ -30,6 +30,13 @@ it('calculates off-peak and batch requests at their own prices', async () => {
     expect(page).toContain(part);
 });
 
+it('says of a model that no node serves that it is not available', async () => {
+  const served = await bindings.DB.prepare('SELECT count(*) AS n FROM model').first<number>('n');
+  const page = await text('/pricing');
+  // No node serves any model of this file's database.
+  expect(page.split(MESSAGES.en.landing.notServed).length - 1).toBeGreaterThanOrEqual(served!);
+});
+
 it('shows the batch price of each model, at most half of its lowest', async () => {
   const page = plain(await text('/pricing')).replaceAll(/\s+/g, ' ');
   expect(page).toContain(`${MESSAGES.en.landing.batchTariff} $0.017 $0.067 $0.275`);

@@ -46,8 +46,6 @@ export const paymentOrder = sqliteTable(
     state: text('state', { enum: PAYMENT_STATES }).notNull().default('open'),
     createdAtMs: integer('created_at_ms').notNull(),
     paidAtMs: integer('paid_at_ms'),
-    /** When the bank last declined an attempt to pay a checkout, which stays open for another card; null: it did not. */
-    declinedAtMs: integer('declined_at_ms'),
     /** URL of the provider's invoice; null: there is none yet. */
     invoiceUrl: text('invoice_url'),
     /** The customer's own number, printed on the invoice. */
@@ -56,6 +54,8 @@ export const paymentOrder = sqliteTable(
     taxNanoUsd: integer('tax_nano_usd').notNull().default(0),
     /** When the e-mail that confirms the payment was queued, which happens once; null: not yet. */
     receiptQueuedAtMs: integer('receipt_queued_at_ms'),
+    /** When the bank last declined an attempt to pay a checkout, which stays open for another card; null: it did not. */
+    declinedAtMs: integer('declined_at_ms'),
   },
   (t) => [
     index('payment_order_by_account').on(t.accountId, t.createdAtMs),

@@ -132,12 +132,12 @@ function ModelRows(props: { c: PortalContext; model: Model; isServed: boolean; n
   const prices = [...pricesOf(model, nowMs), ...pricesOf(model, nowMs, 'batch')];
   return (
     <>
-      {prices.map((price) => (
+      {prices.map((price, index) => (
         <tr>
           <th scope="row">
             {model.name} <span class="muted block font-mono font-normal sm:inline">{model.id}</span>
             {prices.length > 1 && <span class="block font-normal">{windowText(c, price)}</span>}
-            {!isServed && (
+            {!isServed && index === 0 && (
               <span class="block whitespace-normal font-normal text-warning">{t.landing.notServed}</span>
             )}
             {model.endsAtMs !== null && (
