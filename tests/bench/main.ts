@@ -60,13 +60,15 @@ const hanging = setTimeout(
   },
   (options.minutes + HANGS_MINUTES) * 60_000,
 ).unref();
+// A run that is ended early leaves nothing behind: other processes and folders end in handlers of `exit`.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
 try {
   say('Bundling …');
   if (options.profile) await profile();
   else await bench();
 } finally {
   clearTimeout(hanging);
-  rmSync(scratch, { recursive: true, force: true });
 }
 
 async function bench(): Promise<void> {

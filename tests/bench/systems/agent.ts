@@ -53,6 +53,7 @@ export async function startAgentAlone({
     port,
     stateDir,
   });
+  process.once('exit', () => process_.signal('SIGKILL'));
   let answered = 0;
   return {
     ...FORWARDS_ONLY,

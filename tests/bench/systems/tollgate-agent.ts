@@ -47,7 +47,9 @@ async function agentNode(stateDir: string, upstream: Upstream): Promise<Nodes> {
       writeAgentState(stateDir, node!, { edgeUrl, port });
       const engineUrl = `http://127.0.0.1:${upstream.enginePort}`;
       agent = await startAgentProcess({ engineUrl, edgeUrl, joinToken: null, port, stateDir });
-      pids.push(agent.pid);
+      const { pid, signal } = agent;
+      process.once('exit', () => signal('SIGKILL'));
+      pids.push(pid);
     },
     end: async () => agent?.stop(0),
     // A request is posted in D1 when its receipt has arrived, which the system counts itself.
