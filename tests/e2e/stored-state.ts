@@ -8,11 +8,13 @@ import { DatabaseSync } from 'node:sqlite';
 import { isPromptPassId } from '../../gpu-pool/agent/sglang/request.ts';
 import { type LoggedRequest, readEngineLog } from '../../gpu-pool/emulator/log.ts';
 import { parseCanaryId } from '../../worker/domain/canary.ts';
+import { withOpenSums } from '../laws/open-sums.ts';
 import { requestsOfGroups } from '../laws/settlement-group-rows.ts';
 import type {
   AccountRows,
   D1Rows,
   EngineCount,
+  ProjectionRow,
   RequestRow,
   SettlementGroupRow,
   World,
@@ -146,7 +148,8 @@ function readAccount(select: Select): AccountRows | null {
 }
 
 function readD1(select: Select): D1Rows {
-  return {
+  return withOpenSums({
+    projection: select<ProjectionRow>('projection'),
     usage_event: select('usage_event'),
     usage_hour: select('usage_hour'),
     node_hour: select('node_hour'),
@@ -158,5 +161,5 @@ function readD1(select: Select): D1Rows {
     payment_event: select('payment_event'),
     payment_correction: select('payment_correction'),
     api_key: select('api_key'),
-  };
+  });
 }

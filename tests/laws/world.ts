@@ -255,6 +255,13 @@ export interface UsageHourRow {
   readonly cache_saving_nano_usd: number;
 }
 
+/** The state of an account's projection; `open_sums` are sums that are not in their tables yet. */
+export interface ProjectionRow {
+  readonly account_id: string;
+  readonly told_seq: number;
+  readonly open_sums: string | null;
+}
+
 export interface NodeHourRow {
   readonly node_id: string;
   readonly hour_ms: number;

@@ -1,5 +1,6 @@
 /** Collects everything that a simulated world shows to the laws. */
 import { observeEntryChanges } from '../laws/commit-observer.ts';
+import { withOpenSums } from '../laws/open-sums.ts';
 import { requestsOfGroups } from '../laws/settlement-group-rows.ts';
 import type {
   AccountRows,
@@ -23,6 +24,7 @@ const D1_TABLES = [
   'ledger_entry',
   'node_receipt',
   'receipt_hour',
+  'projection',
   'price',
   'payment_order',
   'payment_event',
@@ -50,7 +52,7 @@ export function collectEvidence(sources: EvidenceSources, { final }: { final: bo
   return {
     final,
     accounts: hosts.map(accountRowsOf),
-    d1: Object.fromEntries(D1_TABLES.map((table) => [table, universe.d1.rows(table)])),
+    d1: withOpenSums(Object.fromEntries(D1_TABLES.map((table) => [table, universe.d1.rows(table)]))),
     nodes: nodes.map(({ id, counts }) => ({ nodeId: id, counts })),
     clients: sources.clients,
     dispatches: sources.dispatches,

@@ -249,7 +249,11 @@ export const MUTATIONS: readonly Mutation[] = [
         'ledgerStore.fold(entry.seq, state.seq)',
         'ledgerStore.fold(entry.seq, state.seq + 1)',
       ),
-      edit('worker/wallet/schema.ts', 'WHEN OLD.seq > coalesce(', 'WHEN OLD.seq - 1 > coalesce('),
+      edit(
+        'worker/wallet/schema.ts',
+        '(SELECT opening_seq FROM checkpoint)), 0)\nBEGIN',
+        '(SELECT opening_seq FROM checkpoint)), 0) + 1\nBEGIN',
+      ),
     ],
   },
   {
@@ -262,7 +266,7 @@ export const MUTATIONS: readonly Mutation[] = [
         'items.filter(({ seq }) => seq > publishedSeq)',
         'items.filter(() => true)',
       ),
-      edit('worker/db/projection-sql.ts', '), 0) = ?2`;', '), 0) IS NOT ?2 + 0.5`;'),
+      edit('worker/db/projection-sql.ts', "'0.0') = ?2`;", "'0.0') IS NOT ?2 || '!'`;"),
       edit('worker/db/projection.ts', 'results.at(-1)!.meta.changes === 1', 'results.length > 0'),
     ],
   },
@@ -281,6 +285,29 @@ export const MUTATIONS: readonly Mutation[] = [
         'requestStore.published(lastSeq); outboxStore.dequeue(items.map(({ seq }) => seq)); await project(',
       ),
     ],
+  },
+  {
+    what: 'a receipt is published with its request although that may have been published without it',
+    expects: ['L10'],
+    edits: [
+      edit(
+        'worker/wallet/request-store.ts',
+        'unpublished === undefined || unpublished.outboxSeq <= this.#begunSeq',
+        'unpublished === undefined',
+      ),
+    ],
+  },
+  {
+    what: 'a number of the outbox is given twice',
+    expects: ['L10'],
+    edits: [
+      edit('worker/wallet/outbox-store.ts', 'if (last > 0) this.#sql.exec', 'if (last < 0) this.#sql.exec'),
+    ],
+  },
+  {
+    what: 'a checkpoint forgets what was spent since the last one',
+    expects: ['L10'],
+    edits: [edit('worker/wallet/checkpoint.ts', 'spendStore.store();', '')],
   },
   {
     what: 'an order is credited by each of its events',

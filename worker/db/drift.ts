@@ -3,6 +3,7 @@ import { and, asc, eq, isNull, sql } from 'drizzle-orm';
 import type { DriftKind } from '../domain/reconciliation.ts';
 import { type AuditEntry, addAuditIfChanged } from './audit.ts';
 import type { Database } from './client.ts';
+import { openRows } from './open-sums.ts';
 import { drift, node, projection, receiptHour } from './schema.ts';
 
 export type DriftRow = typeof drift.$inferSelect;
@@ -72,12 +73,19 @@ export type CountedTokens = Omit<typeof receiptHour.$inferSelect, 'hourMs'>;
 /** The query behind CountedTokens. @param sinceMs the beginning of an hour */
 export function countedTokensSince(sinceMs: number) {
   return sql<CountedTokens>`
-    select n.id as nodeId, r.reason, sum(r.receipts) as receipts,
-      sum(r.prompt_tokens) as promptTokens, sum(r.completion_tokens) as completionTokens,
-      sum(r.written_off_prompt_tokens) as writtenOffPromptTokens,
-      sum(r.written_off_completion_tokens) as writtenOffCompletionTokens
-    from ${node} as n cross join ${receiptHour} as r on r.node_id = n.id and r.hour_ms >= ${sinceMs}
-    group by n.id, r.reason order by n.name, r.reason`;
+    select nodeId, reason, sum(receipts) as receipts,
+      sum(prompt_tokens) as promptTokens, sum(completion_tokens) as completionTokens,
+      sum(written_off_prompt_tokens) as writtenOffPromptTokens,
+      sum(written_off_completion_tokens) as writtenOffCompletionTokens
+    from (
+      select n.id as nodeId, n.name as name, r.reason, r.receipts, r.prompt_tokens, r.completion_tokens,
+        r.written_off_prompt_tokens, r.written_off_completion_tokens
+      from ${node} as n cross join ${receiptHour} as r on r.node_id = n.id and r.hour_ms >= ${sinceMs}
+      union all
+      select n.id, n.name, h.reason, h.receipts, h.prompt_tokens, h.completion_tokens,
+        h.written_off_prompt_tokens, h.written_off_completion_tokens
+      from (${sql.raw(openRows('r'))}) as h join ${node} as n on n.id = h.node_id where h.hour_ms >= ${sinceMs})
+    group by nodeId, reason order by name, reason`;
 }
 
 /** When a node's newest receipt arrived, and when its request had ended (null: the request is unknown). */
@@ -90,11 +98,15 @@ export interface NewestReceipt {
 export function newestReceipts() {
   // SQLite takes the other columns from the row that has the max().
   return sql<NewestReceipt>`
-    select n.id as nodeId, max(r.newest_received_at_ms) as receivedAtMs, nullif(r.newest_ended_at_ms, 0) as endedAtMs
-    from ${node} as n
-    cross join ${receiptHour} as r on r.node_id = n.id and r.hour_ms =
-      (select max(hour_ms) from receipt_hour where node_id = n.id)
-    group by n.id`;
+    select nodeId, max(receivedAtMs) as receivedAtMs, nullif(endedAtMs, 0) as endedAtMs from (
+      select n.id as nodeId, r.newest_received_at_ms as receivedAtMs, r.newest_ended_at_ms as endedAtMs
+      from ${node} as n
+      cross join ${receiptHour} as r on r.node_id = n.id and r.hour_ms =
+        (select max(hour_ms) from receipt_hour where node_id = n.id)
+      union all
+      select n.id, h.newest_received_at_ms, h.newest_ended_at_ms
+      from (${sql.raw(openRows('r'))}) as h join ${node} as n on n.id = h.node_id)
+    group by nodeId`;
 }
 
 /**

@@ -185,10 +185,18 @@ export async function rotateKey(
   return rows[0] ? { key, row: rows[0] } : null;
 }
 
+/** Columns of a key as it is shown: its last use may still be among its account's open sums (open-sums.ts). */
+export const SHOWN_KEY = {
+  ...getTableColumns(apiKey),
+  lastUsedAtMs: sql<number | null>`nullif(max(coalesce(api_key.last_used_at_ms, 0), coalesce((
+    select max(o.value ->> 1) from projection as p cross join json_each(p.open_sums, '$.k') as o
+    where p.account_id = api_key.account_id and o.value ->> 0 = api_key.id), 0)), 0)`.as('last_used_at_ms'),
+};
+
 /** Lists every key of the account, newest first, revoked and expired ones included. */
 export function listKeys(db: Database, accountId: string): Promise<ApiKeyRow[]> {
   return db
-    .select()
+    .select(SHOWN_KEY)
     .from(apiKey)
     .where(eq(apiKey.accountId, accountId))
     .orderBy(desc(apiKey.createdAtMs), desc(apiKey.id));
@@ -200,7 +208,7 @@ export async function findKey(
   which: { accountId: string; keyId: string },
 ): Promise<ApiKeyRow | null> {
   const row = await db
-    .select()
+    .select(SHOWN_KEY)
     .from(apiKey)
     .where(and(eq(apiKey.id, which.keyId), eq(apiKey.accountId, which.accountId)))
     .get();

@@ -5,7 +5,7 @@
 import { and, desc, eq, getTableColumns, isNull, not, notExists, type SQL, sql } from 'drizzle-orm';
 import { isRoleAllowed, type MemberRole } from '../domain/team.ts';
 import type { Database } from './client.ts';
-import { type ApiKeyRow, type Fate, isActiveKey } from './keys.ts';
+import { type ApiKeyRow, type Fate, isActiveKey, SHOWN_KEY } from './keys.ts';
 import { apiKey, invitation, usageHour, webhookEndpoint } from './schema.ts';
 import { memberMay } from './standing.ts';
 import type { WebhookEndpointRow } from './webhook-endpoints.ts';
@@ -62,7 +62,7 @@ export async function listMadeThings(
   const [keys, endpoints] = await Promise.all([
     loses(role, 'keys')
       ? db
-          .select()
+          .select(SHOWN_KEY)
           .from(apiKey)
           .where(keysOf(maker, nowMs))
           .orderBy(desc(apiKey.createdAtMs), desc(apiKey.id))

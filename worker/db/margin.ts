@@ -3,6 +3,7 @@ import { and, asc, eq, gt, inArray, ne, or, sql } from 'drizzle-orm';
 import type { DatedCost, NodeWork } from '../domain/margin.ts';
 import { type AuditEntry, addAudit } from './audit.ts';
 import type { Database } from './client.ts';
+import { openRows } from './open-sums.ts';
 import { node, nodeCost } from './schema.ts';
 
 export interface MarginNode {
@@ -70,7 +71,8 @@ export async function listNodeBuckets(
 ): Promise<NodeBucket[]> {
   const { nodeIds, fromMs, bucketMs } = filter;
   const prepared = (text: string) => db.$client.prepare(text).bind(JSON.stringify(nodeIds), fromMs, bucketMs);
-  const [hours, receipts] = await db.$client.batch<NodeBucket>([
+  const ofNodes = 'h.node_id IN (SELECT value FROM json_each(?1)) AND h.hour_ms >= ?2';
+  const results = await db.$client.batch<NodeBucket>([
     prepared(`SELECT n.value AS nodeId, h.hour_ms - h.hour_ms % ?3 AS bucketMs, sum(h.requests) AS requests,
         sum(h.completion_tokens) AS completionTokens, sum(h.charge_nano_usd) AS chargeNanoUsd,
         sum(h.granted_nano_usd) AS grantedNanoUsd, 0 AS writtenOffTokens
@@ -81,8 +83,16 @@ export async function listNodeBuckets(
         sum(r.written_off_prompt_tokens + r.written_off_completion_tokens) AS writtenOffTokens
       FROM json_each(?1) AS n CROSS JOIN receipt_hour AS r ON r.node_id = n.value AND r.hour_ms >= ?2
       WHERE r.reason <> '' GROUP BY 1, 2`),
+    prepared(`SELECT h.node_id AS nodeId, h.hour_ms - h.hour_ms % ?3 AS bucketMs, sum(h.requests) AS requests,
+        sum(h.completion_tokens) AS completionTokens, sum(h.charge_nano_usd) AS chargeNanoUsd,
+        sum(h.granted_nano_usd) AS grantedNanoUsd, 0 AS writtenOffTokens
+      FROM (${openRows('n')}) AS h WHERE ${ofNodes} GROUP BY 1, 2`),
+    prepared(`SELECT h.node_id AS nodeId, h.hour_ms - h.hour_ms % ?3 AS bucketMs, 0 AS requests, 0 AS completionTokens,
+        0 AS chargeNanoUsd, 0 AS grantedNanoUsd,
+        sum(h.written_off_prompt_tokens + h.written_off_completion_tokens) AS writtenOffTokens
+      FROM (${openRows('r')}) AS h WHERE ${ofNodes} AND h.reason <> '' GROUP BY 1, 2`),
   ]);
-  return [...hours!.results, ...receipts!.results];
+  return results.flatMap((each) => each.results);
 }
 
 /** Sets what an hour of the node costs from `fromMs` on; earlier costs stay. */

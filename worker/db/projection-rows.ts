@@ -4,8 +4,7 @@
  */
 import type { OutboxItemOf, UsageRecord } from '../domain/outbox.ts';
 import type { SettledReceipt } from './projection-receipts.ts';
-
-export type Row = Readonly<Record<string, string | number | null>>;
+import type { Row } from './projection-sql.ts';
 
 /** D1 takes strings of up to 2 MB, and a character is at most three bytes in UTF-8: this stays below it. */
 const CHUNK_CHARS_MAX = 600_000;

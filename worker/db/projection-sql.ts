@@ -1,7 +1,10 @@
 /**
- * Projection statements. ?1 is the account, ?2 the last published sequence number as read before the batch, ?3 the
+ * Projection statements. ?1 is the account, ?2 the version of its projection as read before the batch, ?3 the
  * rows as a JSON array of arrays. A statement does nothing unless ?2 is still current, so each item is counted once.
  */
+
+/** A row by its columns. */
+export type Row = Readonly<Record<string, string | number | null>>;
 
 /** A statement whose ?3 holds rows of these columns, in this order. */
 export interface Statement {
@@ -10,8 +13,11 @@ export interface Statement {
   readonly columns: readonly string[];
 }
 
-export const PUBLISHED_SEQ = 'SELECT told_seq FROM projection WHERE account_id = ?1';
-const IS_STILL_CURRENT = `coalesce((${PUBLISHED_SEQ}), 0) = ?2`;
+/** The state of an account's projection: `version` changes with each publication and when open sums are closed. */
+export const STATE = `SELECT told_seq, told_seq || '.' || closed AS version, open_sums
+  FROM projection WHERE account_id = ?1`;
+export const NO_VERSION = '0.0';
+const IS_STILL_CURRENT = `coalesce((SELECT told_seq || '.' || closed FROM projection WHERE account_id = ?1), '0.0') = ?2`;
 
 /**
  * The rows of ?3 as a table. LIMIT keeps SQLite from extracting `value` again for each column, which costs more than
@@ -141,15 +147,17 @@ export const MISMATCHED_CHARGES = `
 /**
  * The last statement of a batch: records that everything up to number ?3 is published and adds to the account's
  * counters (?4 billed, ?5 matched by a receipt, ?6 missing). Late receipts in ?7 are subtracted: they are no longer
- * missing.
+ * missing. ?8 are the open sums, ?9 the beginning of the oldest.
  */
 export const RECORD_PUBLISHED = `
-  INSERT INTO projection (account_id, told_seq, billed_requests, witnessed_requests, missed_requests)
+  INSERT INTO projection (account_id, told_seq, billed_requests, witnessed_requests, missed_requests, open_sums,
+    open_since_ms)
   SELECT ?1, ?3, ?4, ?5, ?6 - (
     SELECT count(*) FROM json_each(?7) AS late CROSS JOIN drift AS d ON d.request_id = late.value ->> 0
-      AND d.node_id = late.value ->> 1 AND d.kind = 'receipt_missing')
+      AND d.node_id = late.value ->> 1 AND d.kind = 'receipt_missing'), ?8, ?9
   WHERE ${IS_STILL_CURRENT}
   ON CONFLICT DO UPDATE SET told_seq = excluded.told_seq,
     billed_requests = billed_requests + excluded.billed_requests,
     witnessed_requests = witnessed_requests + excluded.witnessed_requests,
-    missed_requests = missed_requests + excluded.missed_requests`;
+    missed_requests = missed_requests + excluded.missed_requests,
+    open_sums = excluded.open_sums, open_since_ms = excluded.open_since_ms`;

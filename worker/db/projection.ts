@@ -3,12 +3,14 @@
  * drift findings.
  *
  * Each item lands once however often it is published: `projection` stores the highest sequence number that was
- * published for an account (column `told_seq`), and every statement of a batch checks that it has not moved. A batch
+ * published for an account (column `told_seq`), and every statement of a batch checks that it has not moved. It also has the
+ * newest sums by node, receipt and key (open-sums.ts), so that a batch writes only its own rows, `usage_hour` and this one. A batch
  * is a few statements, each over one JSON table of rows that are already summed, because D1 runs one statement at a
  * time for everybody and bills each row written.
  */
 import type { NumberedItem, OutboxItem, OutboxItemOf, UsageRecord } from '../domain/outbox.ts';
 import type { Database } from './client.ts';
+import { addOpenSums, type OpenSums, openSinceMs, openSumsText, parseOpenSums } from './open-sums.ts';
 import {
   type FindArchived,
   lookUpReceipts,
@@ -30,25 +32,32 @@ export async function project(
   findArchived: FindArchived = async () => null,
 ): Promise<void> {
   for (;;) {
-    const publishedSeq = await publishedSeqOf(db, accountId);
+    const { publishedSeq, version, open } = await stateOf(db, accountId);
     const unpublished = items.filter(({ seq }) => seq > publishedSeq);
-    const from = { accountId, publishedSeq, findArchived };
+    const from = { accountId, version, open, findArchived };
     if (unpublished.length === 0 || (await publish(db, from, unpublished))) return;
   }
 }
 
-async function publishedSeqOf(db: Database, accountId: string): Promise<number> {
-  const seq = await db.$client.prepare(sql.PUBLISHED_SEQ).bind(accountId).first<number>('told_seq');
-  return seq ?? 0;
+async function stateOf(db: Database, accountId: string) {
+  const row = await db.$client
+    .prepare(sql.STATE)
+    .bind(accountId)
+    .first<{ told_seq: number; version: string; open_sums: string | null }>();
+  return {
+    publishedSeq: row?.told_seq ?? 0,
+    version: row?.version ?? sql.NO_VERSION,
+    open: parseOpenSums(row?.open_sums ?? null),
+  };
 }
 
 /** @returns false when another caller published in between: then nothing was written */
 async function publish(
   db: Database,
-  from: { accountId: string; publishedSeq: number; findArchived: FindArchived },
+  from: { accountId: string; version: string; open: OpenSums; findArchived: FindArchived },
   items: readonly NumberedItem[],
 ): Promise<boolean> {
-  const { accountId, publishedSeq, findArchived } = from;
+  const { accountId, version, findArchived } = from;
   const ofKind = <K extends OutboxItem['kind']>(kind: K) =>
     items.flatMap(({ item }) => (item.kind === kind ? [item as OutboxItemOf<K>] : []));
   const requests = ofKind('usage').flatMap((item) => item.requests);
@@ -66,20 +75,25 @@ async function publish(
   ];
 
   const prepared = (statement: string, ...values: unknown[]) =>
-    db.$client.prepare(statement).bind(accountId, publishedSeq, ...values);
-  const write = ({ text, columns }: sql.Statement, newRows: readonly rows.Row[]) =>
+    db.$client.prepare(statement).bind(accountId, version, ...values);
+  const write = ({ text, columns }: sql.Statement, newRows: readonly sql.Row[]) =>
     rows.toJsonChunks(columns, newRows).map((json) => prepared(text, json));
   const seq = Math.max(...items.map((each) => each.seq));
   const count = rows.counts({ requests, matched, receipts, drift });
+  const { open, full } = addOpenSums(from.open, {
+    n: rows.nodeHours(requests),
+    r: rows.receiptHours(matched, receipts),
+    k: rows.keysUsed(requests),
+  });
   const results = await db.$client.batch([
     ...write(sql.USAGE, requests.map(rows.usage)),
     ...write(sql.USAGE_HOUR, rows.usageHours(requests)),
-    ...write(sql.NODE_HOUR, rows.nodeHours(requests)),
-    ...write(sql.KEYS_USED, rows.keysUsed(requests)),
+    ...write(sql.NODE_HOUR, full.n),
+    ...write(sql.KEYS_USED, full.k),
     ...findMismatchedCharges(),
     ...write(sql.ENTRIES, ofKind('entry').map(rows.entry)),
     ...write(sql.RECEIPTS, receipts.map(rows.receipt)),
-    ...write(sql.RECEIPT_HOUR, rows.receiptHours(matched, receipts)),
+    ...write(sql.RECEIPT_HOUR, full.r),
     ...write(sql.DRIFT, drift.map(rows.drift)),
     ...write(sql.LATE_RECEIPTS, late),
     ...write(sql.NOTICES, ofKind('notice').map(rows.notice)),
@@ -90,6 +104,8 @@ async function publish(
       count.receiptMatched,
       count.missed,
       rows.toJson(sql.LATE_COLUMNS, late),
+      openSumsText(open),
+      openSinceMs(open),
     ),
   ]);
   return results.at(-1)!.meta.changes === 1;

@@ -51,7 +51,9 @@ function take(
 
   if (request === null && leases.willReport(receipt, nowMs)) return 'deferred';
   if (request && request.state !== 'held') return takeOfEnded(deps, request, receipt, agreed, nowMs);
-  if (!receiptStore.insert(receipt, nowMs, { settled: false })) return;
+  if (request && receiptStore.has(requestId, receipt.nodeId)) return;
+  const isKept = request !== null && receiptStore.insertEarly(receipt);
+  if (!isKept && !receiptStore.insert(receipt, nowMs, { settled: false })) return;
   if (request) settlement.settleOrphan(request, nowMs);
   else if (!leases.takeReceipt(receipt, nowMs)) receipts.settle(requestId, null, nowMs);
   receipts.checkGivenTwice(receipt, [], nowMs);

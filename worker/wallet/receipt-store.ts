@@ -32,22 +32,43 @@ export class ReceiptStore {
     return inserted.rowsWritten > 0;
   }
 
+  /**
+   * Keeps the first receipt of a held request in the request's own row.
+   * @returns false: it has one already
+   */
+  insertEarly(receipt: WalletReceipt): boolean {
+    const inserted = this.#sql.exec(
+      "UPDATE request SET early_receipt = ? WHERE request_id = ? AND state = 'held' AND early_receipt IS NULL",
+      JSON.stringify(receipt),
+      receipt.requestId,
+    );
+    return inserted.rowsWritten > 0;
+  }
+
+  /** The receipt in the row of a held request; null: none has come. */
+  early(requestId: string): WalletReceipt | null {
+    const row = firstRow(this.#sql, 'SELECT early_receipt FROM request WHERE request_id = ?', requestId);
+    return typeof row?.early_receipt === 'string' ? (JSON.parse(row.early_receipt) as WalletReceipt) : null;
+  }
+
   has(requestId: string, nodeId: string | null): boolean {
     const query = 'SELECT 1 FROM receipt WHERE request_id = ? AND node_id = ?';
-    return firstRow(this.#sql, query, requestId, nodeId) !== null;
+    return firstRow(this.#sql, query, requestId, nodeId) !== null || this.early(requestId)?.nodeId === nodeId;
   }
 
   /** Ids of the nodes whose receipts say that they gave the whole answer of a request. */
   finishedAt(requestId: string): string[] {
     const query =
       "SELECT node_id FROM receipt WHERE request_id = ? AND outcome = 'finished' ORDER BY node_id";
-    return allRows(this.#sql, query, requestId).map((row) => row.node_id as string);
+    const early = this.early(requestId);
+    const rows = allRows(this.#sql, query, requestId).map((row) => row.node_id as string);
+    return early?.outcome === 'finished' ? [early.nodeId, ...rows] : rows;
   }
 
   /** Receipts of a request whose write-off is not known yet. */
   unsettled(requestId: string): WalletReceipt[] {
     const query = 'SELECT * FROM receipt WHERE request_id = ? AND settled = 0';
-    return allRows(this.#sql, query, requestId).map(toReceipt);
+    return [this.early(requestId) ?? [], allRows(this.#sql, query, requestId).map(toReceipt)].flat();
   }
 
   /** Receipts whose write-off is not known yet, of requests with ids in a range, both ends included. */

@@ -81,14 +81,18 @@ export class Receipts {
   }
 
   /**
-   * Takes the agreeing receipt of the billed node, if it came before its request has ended.
+   * Takes the agreeing receipt of the billed node, if it came before its request has ended. A receipt in the row of the
+   * request that does not agree gets a row of its own, because that of the request is about to be written without it.
    * @returns its outcome; null: none has come
    */
-  takeEarly(ended: RequestRecord): WalletReceipt['outcome'] | null {
+  takeEarly(ended: RequestRecord, nowMs: number): WalletReceipt['outcome'] | null {
     const { receiptStore } = this.#deps;
-    const early = receiptStore.unsettled(ended.requestId).find((receipt) => agrees(receipt, ended));
-    if (early) receiptStore.remove(early);
-    return early?.outcome ?? null;
+    const early = receiptStore.early(ended.requestId);
+    const agreed = receiptStore.unsettled(ended.requestId).find((receipt) => agrees(receipt, ended));
+    const isEarly = early !== null && early.nodeId === agreed?.nodeId;
+    if (early && !isEarly) receiptStore.insert(early, nowMs, { settled: false });
+    if (agreed && !isEarly) receiptStore.remove(agreed);
+    return agreed?.outcome ?? null;
   }
 
   /** Takes an agreeing receipt that came after its request had ended; most are published together with the request. */

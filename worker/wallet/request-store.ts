@@ -157,7 +157,7 @@ export class RequestStore {
     this.#sql.exec(
       `UPDATE request SET state = ?, ending = ?, node_id = ?, ended_at_ms = ?, held_nano_usd = 0, prompt_tokens = ?,
          cached_tokens = ?, completion_tokens = ?, reasoning_tokens = ?, charge_nano_usd = ?, entry_seq = ?, ttft_ms = ?,
-         outbox_seq = ?, granted_nano_usd = ?, receipt = ?
+         outbox_seq = ?, granted_nano_usd = ?, receipt = ?, early_receipt = NULL
        WHERE request_id = ?`,
       record.state,
       record.ending,

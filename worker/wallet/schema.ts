@@ -9,9 +9,9 @@
  * folded       grants, top-ups and corrections that were folded: their references stay, so that none is credited twice
  * request      every request that was admitted with a hold of its own, until a day after its end. Once it has ended it is
  *              its own item of the outbox, with the number `outbox_seq`; `receipt` is 0 until the billed node's receipt
- *              has come and agrees (request-store.ts)
- * receipt      receipts of nodes for those requests that came before the end or do not agree; `settled` is 1 once the
- *              receipt's write-off is known
+ *              has come and agrees (request-store.ts); `early_receipt` is the first that came while it was held
+ * receipt      receipts of nodes for those requests: further ones that came while it was held, and those that do not
+ *              agree; `settled` is 1 once the receipt's write-off is known
  * key_spend    posted charges by key and UTC day; what counts against a cap is a sum over it. Days of past months are one
  *              total, as day 0. The view `spend` adds what requests since the checkpoint cost
  * shared_spend posted charges that count against a key's cap although other keys made them: its successors by rotation,
@@ -290,6 +290,10 @@ CREATE VIEW spend AS SELECT key_id, day, spent_nano_usd FROM key_spend
 UNION ALL SELECT key_id, day, spent_nano_usd FROM spend_since;
 CREATE VIEW spend_shared AS SELECT key_id, day, spent_nano_usd FROM shared_spend
 UNION ALL SELECT key_id, day, spent_nano_usd FROM shared_spend_since;
+`,
+  // A receipt that comes while its request is held: the request's row is written again at its end anyway.
+  `
+ALTER TABLE request ADD COLUMN early_receipt TEXT;
 `,
 ];
 

@@ -87,7 +87,7 @@ export class WalletSettlement {
       const use = { spentNanoUsd: chargeNanoUsd - backNanoUsd, heldNanoUsd: -request.heldNanoUsd };
       store.changeTokenUse(request.token.id, use, nowMs);
     }
-    const outcome = receipts.takeEarly(ended);
+    const outcome = receipts.takeEarly(ended, nowMs);
     requestStore.end(ended, { outboxSeq: outboxStore.nextSeq(), grantedNanoUsd, outcome });
     publishEnded();
     if (entry) this.#raiseAlerts(request, nanoUsd(chargeNanoUsd - backNanoUsd), nowMs);

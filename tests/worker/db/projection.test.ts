@@ -5,10 +5,12 @@
 import { and, eq } from 'drizzle-orm';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { database } from '../../../worker/db/client.ts';
-import { createKey } from '../../../worker/db/keys.ts';
+import { type CountedTokens, countedTokensSince } from '../../../worker/db/drift.ts';
+import { createKey, findKey } from '../../../worker/db/keys.ts';
+import { listNodeBuckets } from '../../../worker/db/margin.ts';
+import { closeOpenSums } from '../../../worker/db/open-sums.ts';
 import { project } from '../../../worker/db/projection.ts';
 import {
-  apiKey,
   drift,
   ledgerEntry,
   nodeHour,
@@ -114,12 +116,18 @@ const publish = (...items: OutboxItem[]) => project(db, accountId, numbered(item
 
 const counters = async () =>
   (await db.select().from(projection).where(eq(projection.accountId, accountId))).map(
-    ({ accountId: _, ...counted }) => counted,
+    ({ accountId: _, openSums: _open, openSinceMs: _since, closed: _closed, ...counted }) => counted,
   )[0];
 const ofAccount = () => db.select().from(usageEvent).where(eq(usageEvent.accountId, accountId));
 const hours = () => db.select().from(usageHour).where(eq(usageHour.accountId, accountId));
-const nodeHours = () => db.select().from(nodeHour).where(eq(nodeHour.nodeId, nodeId));
-const receiptHours = () => db.select().from(receiptHour).where(eq(receiptHour.nodeId, nodeId));
+const nodeHours = async () => {
+  await closeOpenSums(db, Number.MAX_SAFE_INTEGER);
+  return db.select().from(nodeHour).where(eq(nodeHour.nodeId, nodeId));
+};
+const receiptHours = async () => {
+  await closeOpenSums(db, Number.MAX_SAFE_INTEGER);
+  return db.select().from(receiptHour).where(eq(receiptHour.nodeId, nodeId));
+};
 
 describe('published items', () => {
   it('land once, however often they are published, also in parts', async () => {
@@ -270,20 +278,69 @@ describe('rollups', () => {
     ]);
   });
 
-  it('of a key store its last use to the minute, and never move it back', async () => {
+  it('of nodes stay open, are read all the same, and go to their tables when they are many or old', async () => {
+    const stored = () => db.select().from(nodeHour).where(eq(nodeHour.nodeId, nodeId));
+    const read = async () => {
+      const filter = { nodeIds: [nodeId], fromMs: 0, bucketMs: HOUR_MS };
+      const requests = (await listNodeBuckets(db, filter)).reduce((sum, row) => sum + row.requests, 0);
+      const counted = (await db.all<CountedTokens>(countedTokensSince(0))).filter(
+        (row) => row.nodeId === nodeId,
+      );
+      return { requests, receipts: counted.reduce((sum, row) => sum + row.receipts, 0) };
+    };
+    await env.DB.prepare(
+      `INSERT INTO node (id, name, model_id, hardware, url, public_key, capacity, engine_version, weight_version, state, enrolled_at_ms)
+       VALUES (?, 'n', 'deepseek-r1-0528', '8xh200', 'https://n', 'k', 600, '1', '1', 'active', 0)`,
+    )
+      .bind(nodeId)
+      .run();
+    await publish(usageItem(request(), request()), matchedItem(2));
+    expect([await stored(), await read()]).toEqual([[], { requests: 2, receipts: 2 }]);
+    await closeOpenSums(db, NOON);
+    expect(await stored()).toEqual([]);
+    await closeOpenSums(db, NOON + 1);
+    expect([(await stored()).length, await read()]).toEqual([1, { requests: 2, receipts: 2 }]);
+    const hours = Array.from({ length: 30 }, (_, i) => request({ admittedAtMs: NOON + i * HOUR_MS }));
+    await publish(usageItem(...hours));
+    expect([(await stored()).length, await read()]).toEqual([30, { requests: 32, receipts: 2 }]);
+  });
+
+  it('that are closed between a publication’s read and its batch are counted once', async () => {
+    await publish(usageItem(request()));
+    const real = env.DB.batch.bind(env.DB);
+    let closings = 0;
+    const other = database({
+      DB: new Proxy(env.DB, {
+        get: (target, name) =>
+          name === 'batch'
+            ? async (statements: D1PreparedStatement[]) => {
+                if (closings++ === 0) await closeOpenSums(db, Number.MAX_SAFE_INTEGER);
+                return real(statements);
+              }
+            : Reflect.get(target, name).bind(target),
+      }),
+    });
+    await project(other, accountId, numbered([usageItem(request())]));
+    expect(await nodeHours()).toMatchObject([{ requests: 2 }]);
+    expect(await hours()).toMatchObject([{ requests: 2 }]);
+  });
+
+  it('of a key show its last use, and never move it back', async () => {
     const account = await newAccount();
     const { row: key } = await createKey(db, await pepperKey(config(env)), {
       accountId: account,
       name: 'k',
       nowMs: 1,
     });
-    const lastUsed = async () =>
-      (await db.select().from(apiKey).where(eq(apiKey.id, key.id)))[0]!.lastUsedAtMs;
+    const lastUsed = async () => (await findKey(db, { accountId: account, keyId: key.id }))!.lastUsedAtMs;
+    const publish = (item: OutboxItem) => project(db, account, numbered([item]));
     await publish(usageItem(request({ keyId: key.id, admittedAtMs: NOON + 5 }), request({ keyId: key.id })));
     expect(await lastUsed()).toBe(NOON + 5);
     await publish(usageItem(request({ keyId: key.id })));
     await publish(usageItem(request({ keyId: key.id, admittedAtMs: NOON + 60_000 })));
-    expect(await lastUsed()).toBe(NOON + 5);
+    expect(await lastUsed()).toBe(NOON + 60_000);
+    await closeOpenSums(db, Number.MAX_SAFE_INTEGER);
+    expect(await lastUsed()).toBe(NOON + 60_000);
     await publish(usageItem(request({ keyId: key.id, admittedAtMs: NOON + 60_005 })));
     expect(await lastUsed()).toBe(NOON + 60_005);
   });
@@ -401,12 +458,12 @@ describe('rows written', () => {
     return rows;
   }
 
-  it.each([1, 50, 1_000])('are one per request and five per batch, for %i requests', async (count) => {
+  it.each([1, 50, 1_000])('are one per request and three per batch, for %i requests', async (count) => {
     await written(usageItem(request()), matchedItem(1));
     const requests = Array.from({ length: count }, (_, i) => request({ admittedAtMs: NOON + i }));
     const rows = await written(usageItem(...requests), entryOf(requests), matchedItem(count));
-    // The account's hour, the node's hour, its receipt hour, the `projection` row, and an entry without an index.
-    expect(rows - count).toBe(5);
+    // The account's hour, the `projection` row with the sums of the node, and an entry without an index.
+    expect(rows - count).toBe(3);
     expect(await db.select().from(ledgerEntry).where(eq(ledgerEntry.accountId, accountId))).toHaveLength(1);
   });
 

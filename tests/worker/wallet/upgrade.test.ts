@@ -19,6 +19,9 @@ const INSERT = `INSERT INTO request (request_id, key_id, model_id, stream, cap_p
 
 const newWallet = () => env.WALLET.getByName(newId('acct', Date.now()));
 
+/** The number of migrations after which sums are stored at checkpoints. */
+const WITH_CHECKPOINT = 10;
+
 const earlier = WALLET_MIGRATIONS.map((_, done) => done).slice(1);
 it.each(earlier)('after %i migrations: its rows are found', async (done) => {
   await runInDurableObject(newWallet(), async (_, { storage }) => {
@@ -32,9 +35,13 @@ it.each(earlier)('after %i migrations: its rows are found', async (done) => {
     sql.exec(INSERT, 'req_running', 'held', NOW - 1_000, null, NOW + 100_000, 70);
 
     sql.exec("INSERT INTO entry VALUES (1, ?, 'grant', 'trial', 200, 0, 200, 'h1')", NOW);
-    sql.exec("UPDATE credit SET granted_nano_usd = 200, held_nano_usd = 120, head_seq = 1, head_hash = 'h1'");
-    for (let i = 0; i < 3; i++) sql.exec("INSERT INTO outbox (item) VALUES ('{}')");
+    for (let i = 1; i <= 3; i++) sql.exec("INSERT INTO outbox VALUES (?, '{}')", i);
     sql.exec('DELETE FROM outbox WHERE seq <> 2');
+    sql.exec(
+      done < WITH_CHECKPOINT
+        ? "UPDATE credit SET granted_nano_usd = 200, held_nano_usd = 120, head_seq = 1, head_hash = 'h1'"
+        : "UPDATE checkpoint SET granted_nano_usd = 200, seq = 1, hash = 'h1', outbox_seq = 3",
+    );
 
     migrate(sql);
     // A number is never given twice, even if its item is gone.

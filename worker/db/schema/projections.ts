@@ -17,6 +17,12 @@ export const projection = sqliteTable('projection', {
   receiptMatchedRequests: integer('witnessed_requests').notNull(),
   /** Billed requests whose missing receipt is a finding. */
   missedRequests: integer('missed_requests').notNull(),
+  /** Sums of the newest hours that are not in their tables yet; JSON, see db/open-sums.ts. null: there are none. */
+  openSums: text('open_sums'),
+  /** The beginning of the oldest of them. */
+  openSinceMs: integer('open_since_ms'),
+  /** How often open sums were added to their tables without a publication. */
+  closed: integer('closed').notNull().default(0),
 });
 
 /**
@@ -79,7 +85,10 @@ export const nodeReceipt = sqliteTable(
   (t) => [primaryKey({ columns: [t.requestId, t.nodeId] })],
 );
 
-/** Receipts by hour, node and write-off reason, for comparison with what was billed. */
+/**
+ * Receipts by hour, node and write-off reason, for comparison with what was billed. The newest sums of each account are in
+ * `projection.open_sums`.
+ */
 export const receiptHour = sqliteTable(
   'receipt_hour',
   {
@@ -119,7 +128,10 @@ export const usageHour = sqliteTable(
   (t) => [primaryKey({ columns: [t.accountId, t.hourMs, t.keyId, t.modelId] })],
 );
 
-/** Rollup of `usage_event` by hour and node, from which margins are computed. */
+/**
+ * Rollup of `usage_event` by hour and node, from which margins are computed. The newest sums of each account are in
+ * `projection.open_sums`.
+ */
 export const nodeHour = sqliteTable(
   'node_hour',
   {
