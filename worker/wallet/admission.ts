@@ -22,6 +22,7 @@ import type { LedgerStore } from './ledger-store.ts';
 import type { RateCounters } from './rate-counters.ts';
 import { rateLimitState } from './rate-limit-state.ts';
 import type { RequestStore } from './request-store.ts';
+import type { SpendStore } from './spend-store.ts';
 import type { WalletStore } from './store.ts';
 import type { ThresholdAlerts } from './threshold-alerts.ts';
 
@@ -34,6 +35,7 @@ const HOLDS_RETURN_MS = 300;
 
 interface AdmissionDeps {
   readonly store: WalletStore;
+  readonly spendStore: SpendStore;
   readonly requestStore: RequestStore;
   readonly ledgerStore: LedgerStore;
   readonly ledger: Ledger;
@@ -56,7 +58,7 @@ export class WalletAdmission {
 
   /** Admits a request with a hold, or refuses it. Idempotent by request id. */
   admit(request: AdmitRequest, nowMs: number): AdmitResult {
-    const { requestStore, ledger, headroom } = this.#deps;
+    const { requestStore, spendStore, ledger, headroom, alerts } = this.#deps;
     const { keyId, limits } = request;
     const known = requestStore.find(request.requestId);
     if (known) return this.#admitted(known.heldNanoUsd, request, nowMs);
@@ -65,7 +67,8 @@ export class WalletAdmission {
     const available = ledger.available();
     const refusal = this.#refusal(request, loads, available, nowMs);
     if (refusal) {
-      this.#deps.alerts.refused({ keyId, caps: limits, refusal }, (...of) => store.spentSince(...of), nowMs);
+      const spentSince = (capKeyId: string | null, day: number) => spendStore.since(capKeyId, day);
+      alerts.refused({ keyId, caps: limits, refusal }, spentSince, nowMs);
       const retryInMs = this.#reclaimIfOnlySlack(request, nowMs)
         ? SLACK_RETURNS_MS
         : refusal.reason === 'held_by_requests'

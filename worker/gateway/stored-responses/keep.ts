@@ -1,4 +1,5 @@
 /** Stores a response once its client has it. */
+import { utf8Length } from '../../domain/grammar.ts';
 import type { Env } from '../../env.ts';
 import { describeError } from '../../lib/describe-error.ts';
 import type { Item } from './read.ts';
@@ -41,7 +42,7 @@ export async function keepTurn(env: Env, turn: FinishedTurn): Promise<void> {
         output: await seal(key, texts.output),
         response: await seal(key, texts.response),
       },
-      sizes: { input: texts.input.length, output: texts.output.length },
+      sizes: { input: utf8Length(texts.input), output: utf8Length(texts.output) },
     };
     // The first call may have stored it and lost its reply; a second one changes nothing then.
     const keep = () => env.RESPONSES.getByName(scope.accountId).keep(sealed);
