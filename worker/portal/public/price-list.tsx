@@ -129,14 +129,17 @@ function PriceHead({ c }: { c: PortalContext }) {
 function ModelRows(props: { c: PortalContext; model: Model; isServed: boolean; nowMs: number }) {
   const { c, model, isServed, nowMs } = props;
   const { t, f } = words(c);
-  const prices = [...pricesOf(model, nowMs), ...pricesOf(model, nowMs, 'batch')];
+  const standard = pricesOf(model, nowMs);
+  const prices = [...standard, ...pricesOf(model, nowMs, 'batch')];
   return (
     <>
       {prices.map((price, index) => (
         <tr>
           <th scope="row">
             {model.name} <span class="muted block font-mono font-normal sm:inline">{model.id}</span>
-            {prices.length > 1 && <span class="block font-normal">{windowText(c, price)}</span>}
+            {(standard.length > 1 || price.tariff === 'batch') && (
+              <span class="block font-normal">{windowText(c, price)}</span>
+            )}
             {!isServed && index === 0 && (
               <span class="block whitespace-normal font-normal text-warning">{t.landing.notServed}</span>
             )}
