@@ -11,7 +11,7 @@ export class OutboxStore {
     const row = firstRow(
       sql,
       `SELECT max(outbox_seq, coalesce((SELECT max(seq) FROM outbox), 0),
-         coalesce((SELECT max(r.outbox_seq) FROM request AS r WHERE r.request_id >= open_from), 0)) AS seq FROM checkpoint`,
+         coalesce((SELECT max(max(r.outbox_seq, coalesce(r.receipt_seq, 0))) FROM request AS r WHERE r.request_id >= open_from), 0)) AS seq FROM checkpoint`,
     );
     this.#lastSeq = row!.seq as number;
   }

@@ -15,7 +15,7 @@ import { describeError } from '../lib/describe-error.ts';
 import { sendAll } from '../lib/send-all.ts';
 import type { LedgerStore } from './ledger-store.ts';
 import type { OutboxStore } from './outbox-store.ts';
-import type { RequestStore, UnpublishedRequest } from './request-store.ts';
+import type { RequestStore, UnpublishedReceipt, UnpublishedRequest } from './request-store.ts';
 import {
   grantedOf,
   positionsOf,
@@ -51,6 +51,8 @@ export interface OutboxDeps {
   readonly requestStore: RequestStore;
   readonly ledgerStore: LedgerStore;
   readonly groups: SettlementGroups;
+  /** How long a charge waits for its receipt. */
+  readonly graceMs: () => number;
   /** Runs work as one transaction. */
   readonly commit: (work: () => void) => void;
 }
@@ -100,9 +102,15 @@ function nextItems(deps: OutboxDeps): NumberedItem[] {
     seq: request.outboxSeq,
     read: () => itemsOf(deps, request),
   }));
+  const receipts = requestStore.unpublishedReceipts().map((receipt) => ({
+    seq: receipt.outboxSeq,
+    read: () => [receiptOf(deps, receipt)],
+  }));
   const items: NumberedItem[] = [];
   let requests = 0;
-  for (const { seq, read } of [...rows, ...ended].sort((a, b) => a.seq - b.seq).slice(0, ITEMS_MAX)) {
+  for (const { seq, read } of [...rows, ...ended, ...receipts]
+    .sort((a, b) => a.seq - b.seq)
+    .slice(0, ITEMS_MAX)) {
     if (requests >= REQUESTS_MAX) break;
     for (const item of read()) {
       items.push({ seq, item });
@@ -114,27 +122,31 @@ function nextItems(deps: OutboxDeps): NumberedItem[] {
 
 /** A request that has ended, with its entry, and with its receipt if that has come. */
 function itemsOf(
-  { accountId: idOf, ledgerStore }: OutboxDeps,
-  { record, grantedNanoUsd, hasReceipt }: UnpublishedRequest,
+  deps: OutboxDeps,
+  { record, grantedNanoUsd, receiptAtMs }: UnpublishedRequest,
 ): OutboxItem[] {
-  const accountId = idOf();
-  const entry = record.entrySeq === null ? null : ledgerStore.entry(record.entrySeq);
+  const accountId = deps.accountId();
+  const entry = record.entrySeq === null ? null : deps.ledgerStore.entry(record.entrySeq);
   const items = withEntry({ accountId, entry }, [{ ...record, grantedNanoUsd }]);
-  if (!hasReceipt) return items;
-  const { nodeId, endedAtMs, usage } = record;
-  const receipt: OutboxItem = {
+  return receiptAtMs === null ? items : [...items, receiptOf(deps, { record, receiptAtMs })];
+}
+
+function receiptOf(
+  { accountId, graceMs }: OutboxDeps,
+  { record, receiptAtMs }: Pick<UnpublishedReceipt, 'record' | 'receiptAtMs'>,
+): OutboxItem {
+  const { requestId, nodeId, endedAtMs, usage } = record;
+  return {
     kind: 'witnessed',
-    accountId,
+    accountId: accountId(),
     nodeId: nodeId!,
-    // Not the exact time, which is not stored, but the same at each attempt.
-    receivedAtMs: endedAtMs!,
+    receivedAtMs: receiptAtMs,
     receipts: 1,
     promptTokens: usage.promptTokens,
     completionTokens: usage.completionTokens,
     newestEndedAtMs: endedAtMs!,
-    late: [],
+    late: receiptAtMs - endedAtMs! > graceMs() ? [requestId] : [],
   };
-  return [...items, receipt];
 }
 
 /** Usage as older versions stored it, one request an item. Outboxes that were filled then may still hold it. */

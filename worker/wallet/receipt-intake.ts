@@ -71,7 +71,7 @@ function takeOfEnded(
   const isOwn = receipt.nodeId === ended.nodeId;
   // The node sends its receipt again when it missed the edge's reply to the first.
   if (receiptStore.has(requestId, receipt.nodeId) || (isOwn && proof !== 'none')) return;
-  if (isOwn && agrees(receipt, ended)) receipts.prove(receipt, ended, agreed, nowMs);
+  if (isOwn && agrees(receipt, ended)) receipts.prove(receipt, ended, nowMs);
   else {
     receiptStore.insert(receipt, nowMs, { settled: true });
     if (isOwn) requestStore.isNotMissing(requestId);

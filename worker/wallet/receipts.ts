@@ -11,6 +11,7 @@ import {
   writeOff,
 } from '../domain/reconciliation.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
+import type { OutboxStore } from './outbox-store.ts';
 import type { ReceiptStore } from './receipt-store.ts';
 import type { RequestStore } from './request-store.ts';
 import { positionsOf, recordOf, type SettlementGroup, type SettlementGroups } from './settlement-groups.ts';
@@ -29,7 +30,10 @@ interface ReceiptsDeps {
   readonly requestStore: RequestStore;
   readonly receiptStore: ReceiptStore;
   readonly groups: SettlementGroups;
+  readonly outboxStore: OutboxStore;
   readonly publish: (item: OutboxItem) => void;
+  /** Wakes the Wallet to publish what a request's row says. */
+  readonly publishEnded: () => void;
   /** How long a charge waits for its receipt. */
   readonly graceMs: () => number;
 }
@@ -95,12 +99,17 @@ export class Receipts {
     return agreed?.outcome ?? null;
   }
 
-  /** Takes an agreeing receipt that came after its request had ended; most are published together with the request. */
-  prove(receipt: WalletReceipt, request: RequestRecord, agreed: Agreement[], nowMs: number): void {
-    const { requestStore, graceMs } = this.#deps;
-    const late = nowMs - request.endedAtMs! > graceMs();
-    const count = requestStore.prove(request, receipt.outcome, { late });
-    if (count === 'alone') agreed.push([receipt, request]);
+  /** Takes an agreeing receipt that came after its request had ended. */
+  prove(receipt: WalletReceipt, request: RequestRecord, nowMs: number): void {
+    const { requestStore, outboxStore, publishEnded, graceMs } = this.#deps;
+    requestStore.prove(request, receipt.outcome, {
+      late: nowMs - request.endedAtMs! > graceMs(),
+      nowMs,
+      receiptSeq: () => {
+        publishEnded();
+        return outboxStore.nextSeq();
+      },
+    });
   }
 
   /** Publishes receipts that count what was billed, one item a node. */

@@ -19,7 +19,7 @@ const RECENT_MS = 2 * 3_600_000 + 60_000 + SKEW_MS;
  * `with_request`: it is published together with its request. `alone`: it came when its request's publication may have
  * begun, so it is published by itself.
  */
-export type ReceiptCount = 'with_request' | 'alone';
+type ReceiptCount = 'with_request' | 'alone';
 
 /** The column `receipt`: as `proofs` of a group, in capitals when the receipt is published alone. */
 const MARKS = {
@@ -33,8 +33,15 @@ export interface UnpublishedRequest {
   readonly outboxSeq: number;
   readonly record: RequestRecord;
   readonly grantedNanoUsd: NanoUsd;
-  /** Whether the receipt is published together with it. */
-  readonly hasReceipt: boolean;
+  /** When the receipt came that is published together with it; null: none is. */
+  readonly receiptAtMs: number | null;
+}
+
+/** The agreeing receipt of a request, which is published by itself. */
+export interface UnpublishedReceipt {
+  readonly outboxSeq: number;
+  readonly record: RequestRecord;
+  readonly receiptAtMs: number;
 }
 
 export class RequestStore {
@@ -47,6 +54,7 @@ export class RequestStore {
   /** Charged requests that ended after the last check for receipts and whose node has sent none. */
   readonly #unproved = new Map<string, RequestRecord>();
   readonly #unpublished = new Map<string, UnpublishedRequest>();
+  readonly #unpublishedReceipts = new Map<string, UnpublishedReceipt>();
 
   /** @param numberedTo the last number of the outbox */
   constructor(sql: SqlStorage, numberedTo: number) {
@@ -60,13 +68,13 @@ export class RequestStore {
     this.#openFrom = open_from as string;
     this.#publishedSeq = Math.max(this.#publishedSeq, published_seq as number);
     this.#begunSeq = numberedTo;
-    for (const known of [this.#held, this.#unproved, this.#unpublished]) known.clear();
+    for (const known of this.#known()) known.clear();
     const rows = allRows(
       this.#sql,
       `SELECT *, charge_nano_usd > 0 AND ended_at_ms > (SELECT checked_to_ms FROM proof) AND receipt = '${NO_RECEIPT}'
          AND NOT EXISTS (SELECT 1 FROM receipt AS r WHERE r.request_id = request.request_id AND r.node_id = request.node_id)
          AS is_unproved
-       FROM request WHERE request_id >= ?1 AND (state = 'held' OR outbox_seq > ?2 OR is_unproved)`,
+       FROM request WHERE request_id >= ?1 AND (state = 'held' OR outbox_seq > ?2 OR receipt_seq > ?2 OR is_unproved)`,
       this.#openFrom,
       this.#publishedSeq,
     );
@@ -83,8 +91,21 @@ export class RequestStore {
         outboxSeq,
         record: publicRecord(request),
         grantedNanoUsd: nanoUsd(row.granted_nano_usd as number),
-        hasReceipt: Object.values<string>(MARKS.with_request).includes(row.receipt as string),
+        receiptAtMs: Object.values<string>(MARKS.with_request).includes(row.receipt as string)
+          ? (row.receipt_at_ms as number)
+          : null,
       });
+    const receiptSeq = (row.receipt_seq as number | null) ?? 0;
+    if (receiptSeq > this.#publishedSeq)
+      this.#unpublishedReceipts.set(request.requestId, {
+        outboxSeq: receiptSeq,
+        record: publicRecord(request),
+        receiptAtMs: row.receipt_at_ms as number,
+      });
+  }
+
+  #known() {
+    return [this.#held, this.#unproved, this.#unpublished, this.#unpublishedReceipts];
   }
 
   find(requestId: string): HeldRequest | null {
@@ -154,10 +175,11 @@ export class RequestStore {
     }: { outboxSeq: number; grantedNanoUsd: NanoUsd; outcome: WalletReceipt['outcome'] | null },
   ): void {
     const mark = outcome === null ? NO_RECEIPT : markOf('with_request', outcome);
+    const receiptAtMs = outcome === null ? null : record.endedAtMs;
     this.#sql.exec(
       `UPDATE request SET state = ?, ending = ?, node_id = ?, ended_at_ms = ?, held_nano_usd = 0, prompt_tokens = ?,
          cached_tokens = ?, completion_tokens = ?, reasoning_tokens = ?, charge_nano_usd = ?, entry_seq = ?, ttft_ms = ?,
-         outbox_seq = ?, granted_nano_usd = ?, receipt = ?, early_receipt = NULL
+         outbox_seq = ?, granted_nano_usd = ?, receipt = ?, receipt_at_ms = ?, early_receipt = NULL
        WHERE request_id = ?`,
       record.state,
       record.ending,
@@ -173,33 +195,43 @@ export class RequestStore {
       publication.outboxSeq,
       publication.grantedNanoUsd,
       mark,
+      receiptAtMs,
       record.requestId,
     );
     this.#held.delete(record.requestId);
     if (record.chargeNanoUsd > 0 && outcome === null) this.#unproved.set(record.requestId, record);
-    this.#unpublished.set(record.requestId, { ...publication, record, hasReceipt: outcome !== null });
+    this.#unpublished.set(record.requestId, { ...publication, record, receiptAtMs });
   }
 
   // ---- receipts ----
 
   /**
    * Marks that the billed node's receipt has come and agrees with the bill.
-   * @param late it must be published alone, because its absence has been published
+   * @param late it is published alone, because its absence may have been published after the request
+   * @param receiptSeq gives the number under which it is published, if it is published alone
    */
   prove(
-    { requestId }: RequestRecord,
+    record: RequestRecord,
     outcome: WalletReceipt['outcome'],
-    { late }: { late: boolean },
-  ): ReceiptCount {
+    { late, nowMs, receiptSeq }: { late: boolean; nowMs: number; receiptSeq: () => number },
+  ): void {
+    const { requestId } = record;
     const unpublished = this.#unpublished.get(requestId);
     const isBegun = unpublished === undefined || unpublished.outboxSeq <= this.#begunSeq;
-    const count = isBegun || late ? 'alone' : 'with_request';
-    const mark = markOf(count, outcome);
-    this.#sql.exec('UPDATE request SET receipt = ? WHERE request_id = ?', mark, requestId);
+    const isAlone = isBegun || late;
+    const mark = markOf(isAlone ? 'alone' : 'with_request', outcome);
+    const outboxSeq = isAlone ? receiptSeq() : null;
+    this.#sql.exec(
+      'UPDATE request SET receipt = ?, receipt_at_ms = ?, receipt_seq = ? WHERE request_id = ?',
+      mark,
+      nowMs,
+      outboxSeq,
+      requestId,
+    );
     this.#unproved.delete(requestId);
-    if (unpublished && count === 'with_request')
-      this.#unpublished.set(requestId, { ...unpublished, hasReceipt: true });
-    return count;
+    if (outboxSeq !== null)
+      this.#unpublishedReceipts.set(requestId, { outboxSeq, record, receiptAtMs: nowMs });
+    else if (unpublished) this.#unpublished.set(requestId, { ...unpublished, receiptAtMs: nowMs });
   }
 
   /** A receipt of the billed node that differs from the bill has a row of its own, and is not missing either. */
@@ -259,8 +291,13 @@ export class RequestStore {
     return [...this.#unpublished.values()].sort((a, b) => a.outboxSeq - b.outboxSeq);
   }
 
+  /** Receipts that are published by themselves and that D1 may not have. */
+  unpublishedReceipts(): UnpublishedReceipt[] {
+    return [...this.#unpublishedReceipts.values()];
+  }
+
   hasUnpublished(): boolean {
-    return this.#unpublished.size > 0;
+    return this.#unpublished.size + this.#unpublishedReceipts.size > 0;
   }
 
   /** Whether nothing is to be waited for: each unpublished request cost nothing or has its receipt. */
@@ -276,15 +313,16 @@ export class RequestStore {
   /** D1 has everything up to this number. */
   published(outboxSeq: number): void {
     this.#publishedSeq = Math.max(this.#publishedSeq, outboxSeq);
-    for (const [requestId, { outboxSeq }] of this.#unpublished)
-      if (outboxSeq <= this.#publishedSeq) this.#unpublished.delete(requestId);
+    for (const items of [this.#unpublished, this.#unpublishedReceipts])
+      for (const [requestId, { outboxSeq }] of items)
+        if (outboxSeq <= this.#publishedSeq) items.delete(requestId);
   }
 
   // ---- checkpoint ----
 
   /** What a restart has to know: the number up to which D1 has requests, and the least id of an open one. */
   checkpoint(nowMs: number): { publishedSeq: number; openFrom: string } {
-    const open = [this.#held, this.#unproved, this.#unpublished].flatMap((requests) => [...requests.keys()]);
+    const open = this.#known().flatMap((requests) => [...requests.keys()]);
     this.#openFrom = open.reduce((least, id) => [least, id].sort()[0]!, firstIdAt('req', nowMs - RECENT_MS));
     return { publishedSeq: this.#publishedSeq, openFrom: this.#openFrom };
   }
@@ -297,7 +335,7 @@ export class RequestStore {
   /** Whether a request that ended before `beforeMs` is named by what a restart would read after the checkpoint. */
   needsCheckpoint(beforeMs: number): boolean {
     const query = `SELECT 1 FROM request AS r WHERE request_id < ? AND state <> 'held' AND ended_at_ms < ?
-      AND (entry_seq > (SELECT seq FROM checkpoint) OR r.outbox_seq > (SELECT published_seq FROM checkpoint)) LIMIT 1`;
+      AND (entry_seq > (SELECT seq FROM checkpoint) OR max(coalesce(r.outbox_seq, 0), coalesce(r.receipt_seq, 0)) > (SELECT published_seq FROM checkpoint)) LIMIT 1`;
     return firstRow(this.#sql, query, firstIdAt('req', beforeMs + SKEW_MS), beforeMs) !== null;
   }
 
@@ -305,7 +343,7 @@ export class RequestStore {
   trim(beforeMs: number): void {
     this.#sql.exec(
       `DELETE FROM request WHERE request_id < ? AND state <> 'held' AND ended_at_ms < ?
-         AND coalesce(outbox_seq, 0) <= (SELECT published_seq FROM checkpoint)`,
+         AND max(coalesce(outbox_seq, 0), coalesce(receipt_seq, 0)) <= (SELECT published_seq FROM checkpoint)`,
       firstIdAt('req', beforeMs + SKEW_MS),
       beforeMs,
     );

@@ -9,7 +9,8 @@
  * folded       grants, top-ups and corrections that were folded: their references stay, so that none is credited twice
  * request      every request that was admitted with a hold of its own, until a day after its end. Once it has ended it is
  *              its own item of the outbox, with the number `outbox_seq`; `receipt` is 0 until the billed node's receipt
- *              has come and agrees (request-store.ts); `early_receipt` is the first that came while it was held
+ *              has come and agrees (request-store.ts), then `receipt_at_ms` says when, and `receipt_seq` is its own number
+ *              in the outbox, if it has one; `early_receipt` is the first that came while it was held
  * receipt      receipts of nodes for those requests: further ones that came while it was held, and those that do not
  *              agree; `settled` is 1 once the receipt's write-off is known
  * key_spend    posted charges by key and UTC day; what counts against a cap is a sum over it. Days of past months are one
@@ -294,6 +295,12 @@ UNION ALL SELECT key_id, day, spent_nano_usd FROM shared_spend_since;
   // A receipt that comes while its request is held: the request's row is written again at its end anyway.
   `
 ALTER TABLE request ADD COLUMN early_receipt TEXT;
+`,
+  // Each report rewrote a row of the index. A day's leases are few, so they are scanned.
+  `
+DROP INDEX lease_open;
+ALTER TABLE request ADD COLUMN receipt_at_ms INTEGER;
+ALTER TABLE request ADD COLUMN receipt_seq INTEGER;
 `,
 ];
 

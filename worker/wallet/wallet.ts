@@ -446,6 +446,7 @@ export class Wallet extends DurableObject<Env> implements WalletApi {
       requestStore: this.#requestStore,
       ledgerStore: this.#ledgerStore,
       groups: this.#groups,
+      graceMs: this.#graceMs,
       commit: (work: () => void) => this.#commit(work),
     };
     const publication = this.#publication.then(() => emptyOutbox(this.env, deps));

@@ -1,4 +1,4 @@
-import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { auditLedgerPage } from '../../../worker/billing/ledger-audit.ts';
 import { database } from '../../../worker/db/client.ts';
@@ -92,7 +92,10 @@ describe('the audit', () => {
     ],
     [
       'a balance that is not the sum',
-      () => inWallet('UPDATE credit SET granted_nano_usd = granted_nano_usd + 1'),
+      async () => {
+        await inWallet('UPDATE checkpoint SET granted_nano_usd = granted_nano_usd + 1');
+        await evictDurableObject(env.WALLET.getByName(accountId));
+      },
       /the balance is \d+, the entries sum to \d+/,
     ],
     [

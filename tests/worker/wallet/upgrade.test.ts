@@ -75,6 +75,7 @@ it('after a rollback: an item that only a newer version knows stays in the outbo
       requestStore: new RequestStore(sql, outboxStore.lastSeq),
       ledgerStore: new LedgerStore(sql),
       groups: new SettlementGroups(sql, () => GRACE_MS),
+      graceMs: () => GRACE_MS,
       commit: (work) => work(),
     });
     await expect(delivery).rejects.toThrow('of_tomorrow');
