@@ -5,6 +5,7 @@
 
 export const GENERATE_PATH = '/v1/generate';
 export const ABORT_PATH = '/v1/abort';
+export const EXTEND_PATH = '/v1/extend';
 export const COUNT_PATH = '/v1/count';
 export const ENROL_PATH = '/fleet/enrol';
 export const JOINED_MODEL_PATH = '/fleet/model';
@@ -62,6 +63,10 @@ export const TOKENS_MAX = 100_000_000;
  * an account only for a request that the edge did not settle itself, and never more than was held.
  */
 export const CLAIMS_HEADER = 'tollgate-request';
+
+/** The response header of an answer that is ready for the client (gpu-pool/answers), with its only value; else it is chunks. */
+export const ANSWER_HEADER = 'tollgate-answer';
+export const ANSWER_READY = '1';
 
 export const FINISH_REASONS = [
   'stop',

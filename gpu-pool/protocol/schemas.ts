@@ -8,6 +8,7 @@
  * Recipes → edge `GET /fleet/model`, with a join token, which stays unused.
  */
 import * as z from 'zod';
+import { AnswerFormat, Budget } from './answer-format.ts';
 import {
   FINISH_REASONS,
   HARDWARE,
@@ -172,6 +173,10 @@ export const GenerateRequest = z.object({
   background: z.boolean().optional(),
   /** HMAC of the account, 32 hex digits. It keeps one account from reusing another's prefix cache. */
   cache_salt: z.string().length(32),
+  /** How the client is to have its answer. Absent: the answer is chunks. */
+  answer: AnswerFormat.optional(),
+  /** With `answer`: what the answer may cost. Absent: all is paid for. */
+  budget: Budget.optional(),
 });
 export type GenerateRequest = z.infer<typeof GenerateRequest>;
 

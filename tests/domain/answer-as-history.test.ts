@@ -11,6 +11,7 @@ import { withObjectArguments } from '../../worker/domain/engine-text.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
 import { anthropicMessages } from '../../worker/gateway/dialects/anthropic-messages.ts';
 import type { AnswerEnd, Dialect } from '../../worker/gateway/dialects/dialect.ts';
+import { eventsOf, wholeOf } from '../../worker/gateway/dialects/formatted.ts';
 import { openaiChat } from '../../worker/gateway/dialects/openai-chat.ts';
 import { openaiResponses } from '../../worker/gateway/dialects/openai-responses.ts';
 
@@ -86,8 +87,8 @@ const question = {
 function answered(dialect: Dialect, body: object, chunks: readonly NodeChunk[]) {
   const read = dialect.read({ ...body }, new Headers());
   if (!read.ok) throw new Error(JSON.stringify(read.error));
-  const whole = read.dialectRequest.whole(HEAD);
-  const events = read.dialectRequest.events(HEAD);
+  const whole = wholeOf(read.dialectRequest, HEAD);
+  const events = eventsOf(read.dialectRequest, HEAD);
   let streamed = '';
   for (const chunk of chunks) {
     whole.chunk(structuredClone(chunk));

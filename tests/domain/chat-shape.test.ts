@@ -1,14 +1,27 @@
 /** For any chunks that the protocol allows, the edge's chat answers have the shape that OpenAI's package declares. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { ChatEnding, ChatStream, endOfChat, WholeChat } from '../../gpu-pool/answers/chat.ts';
+import type { AnswerEnd } from '../../gpu-pool/answers/formatter.ts';
+import { OrderedCalls } from '../../gpu-pool/answers/ordered-calls.ts';
+import type { ChatFormat } from '../../gpu-pool/protocol/answer-format.ts';
 import type { FinishReason, NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
-import { nanoUsd } from '../../worker/domain/money.ts';
-import type { AnswerEnd } from '../../worker/gateway/dialects/dialect.ts';
-import { ChatEvents, WholeChat } from '../../worker/gateway/dialects/openai-chat-answer.ts';
-import { OrderedCalls } from '../../worker/gateway/stream/ordered-calls.ts';
 import { completionFaults, streamFaults } from '../shapes/openai-chat.ts';
 
-const HEAD = { requestId: 'req_1', createdAtMs: 1_700_000_000_123, modelId: 'm', revision: 'r', ignored: [] };
+const HEAD = {
+  request_id: 'req_1',
+  created_at_ms: 1_700_000_000_123,
+  model: 'm',
+  revision: 'r',
+  ignored: [],
+};
+const format = (choices: number, includeUsage = false): ChatFormat => ({
+  dialect: 'chat',
+  stream: true,
+  head: HEAD,
+  choices,
+  ...(includeUsage && { include_usage: true }),
+});
 const CHOICES_MAX = 3;
 
 const text = fc.string({ unit: 'binary', maxLength: 12 });
@@ -56,8 +69,8 @@ const anyAnswer = fc.integer({ min: 1, max: CHOICES_MAX }).chain((choices) =>
 
 const USAGE = { prompt_tokens: 9, cached_tokens: 3, completion_tokens: 5, reasoning_tokens: 2 };
 const end = (ranOut: AnswerEnd['ranOut']): AnswerEnd => ({
-  usage: { promptTokens: 9, cachedTokens: 3, completionTokens: 5, reasoningTokens: 2 },
-  charge: nanoUsd(12_345),
+  usage: USAGE,
+  chargeNanoUsd: 12_345,
   ranOut,
 });
 
@@ -82,10 +95,12 @@ function inOrder(chunks: NodeChunk[]): NodeChunk[] {
 describe('for any answer of a node', () => {
   it("a stream has OpenAI's shape, with one usage, a role and an end for each choice", () => {
     fc.assert(
-      fc.property(anyAnswer, ({ choices, includeUsage, ranOut, ...rest }) => {
-        const events = new ChatEvents(HEAD, { choices, includeUsage });
-        const stream = inOrder(chunksOf(rest)).map((chunk) => events.chunk(chunk));
-        expect(streamFaults([...stream, events.end(end(ranOut))].join(''))).toEqual([]);
+      fc.property(anyAnswer, ({ choices, includeUsage, ranOut, ...given }) => {
+        const events = new ChatStream(format(choices, includeUsage));
+        const stream = inOrder(chunksOf(given)).map((chunk) => events.chunk(chunk));
+        const { text: rest, tail } = events.close();
+        const last = new ChatEnding(format(choices, includeUsage)).end(end(ranOut), tail);
+        expect(streamFaults([...stream, rest, last].join(''))).toEqual([]);
       }),
     );
   });
@@ -93,7 +108,7 @@ describe('for any answer of a node', () => {
   it('a stream passes on each delta, a thought under both of its names, with the role in the first of a choice', () => {
     fc.assert(
       fc.property(anyAnswer, ({ choices, includeUsage, deltas }) => {
-        const events = new ChatEvents(HEAD, { choices, includeUsage });
+        const events = new ChatStream(format(choices, includeUsage));
         const begun = new Set<number>();
         for (const { choices: chunkChoices } of chunksOf({ deltas, finishes: [] })) {
           const expected = chunkChoices.map(({ index, delta, logprobs: given }) => {
@@ -132,9 +147,11 @@ describe('for any answer of a node', () => {
   it("an answer that is not streamed has OpenAI's shape, and every requested choice", () => {
     fc.assert(
       fc.property(anyAnswer, ({ choices, ranOut, ...rest }) => {
-        const whole = new WholeChat(HEAD, { choices });
+        const whole = new WholeChat(format(choices));
         for (const chunk of inOrder(chunksOf(rest))) whole.chunk(chunk);
-        const body = JSON.parse(JSON.stringify(whole.end(end(ranOut))));
+        const body = JSON.parse(
+          JSON.stringify({ ...whole.close(), ...endOfChat({ head: HEAD }, end(ranOut)) }),
+        );
         expect(completionFaults(body)).toEqual([]);
         expect(body.choices.map(({ index }: { index: number }) => index)).toEqual(
           Array.from({ length: choices }, (_, index) => index),

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { nanoUsd } from '../../worker/domain/money.ts';
 import { anthropicMessages } from '../../worker/gateway/dialects/anthropic-messages.ts';
 import { type Dialect, envelopeIn } from '../../worker/gateway/dialects/dialect.ts';
+import { eventsOf } from '../../worker/gateway/dialects/formatted.ts';
 import { openaiChat } from '../../worker/gateway/dialects/openai-chat.ts';
 import { openaiCompletions } from '../../worker/gateway/dialects/openai-completions.ts';
 import { openaiResponses } from '../../worker/gateway/dialects/openai-responses.ts';
@@ -153,7 +154,7 @@ describe('a stream that fails', () => {
     const chat = spoken === 'chat' ? { messages: [{ role: 'user', content: 'a' }] } : { [promptField]: 'a' };
     const read = dialect.read({ model: MODEL, stream: true, ...chat, ...content }, new Headers());
     if (!read.ok) throw new Error(JSON.stringify(read.error));
-    const text = read.dialectRequest.events(head).failed(envelopeIn(dialect, error, ORIGIN).error);
+    const text = eventsOf(read.dialectRequest, head).failed(envelopeIn(dialect, error, ORIGIN).error);
     return text
       .trim()
       .split('\n\n')

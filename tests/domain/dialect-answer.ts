@@ -1,10 +1,12 @@
 /** An answer in any dialect, made from a node's chunks by the edge's own steps, without an edge around them. */
+
+import { OrderedCalls } from '../../gpu-pool/answers/ordered-calls.ts';
 import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
 import { fromNodeUsage, NO_USAGE } from '../../worker/domain/usage.ts';
 import type { AnswerEnd } from '../../worker/gateway/dialects/dialect.ts';
+import { eventsOf, wholeOf } from '../../worker/gateway/dialects/formatted.ts';
 import type { DialectName } from '../../worker/gateway/dialects/index.ts';
-import { OrderedCalls } from '../../worker/gateway/stream/ordered-calls.ts';
 import { readDialectRequest } from './dialect-request.ts';
 
 export const REQUEST_ID = 'req_01J00000000000000000000000';
@@ -24,7 +26,7 @@ export async function streamedText(
   options: AnswerOptions = {},
 ): Promise<string> {
   const { dialectRequest, head } = await dialectOf(name, { ...options.body, stream: true });
-  const events = dialectRequest.events(head);
+  const events = eventsOf(dialectRequest, head);
   const sign = () => (options.alive ? events.alive() : '');
   const early = sign();
   const written = inOrder(chunks).map((chunk) => events.chunk(chunk) + sign());
@@ -39,7 +41,7 @@ export async function wholeObject(
   // biome-ignore lint/suspicious/noExplicitAny: tests look into it
 ): Promise<any> {
   const { dialectRequest, head } = await dialectOf(name, options.body ?? {});
-  const whole = dialectRequest.whole(head);
+  const whole = wholeOf(dialectRequest, head);
   for (const chunk of inOrder(chunks)) whole.chunk(chunk);
   return JSON.parse(JSON.stringify(whole.end(endOf(chunks, options))));
 }

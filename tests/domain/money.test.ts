@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { toPublicUsage } from '../../gpu-pool/answers/public-usage.ts';
 import { chargeLegs } from '../../worker/domain/ledger.ts';
 import { formatUsd, nanoUsd, toUsdNumber, usd } from '../../worker/domain/money.ts';
 import { chargeFor, type DatedPrice, priceAt } from '../../worker/domain/pricing.ts';
-import { isSound, toPublicUsage } from '../../worker/domain/usage.ts';
+import { isSound, toNodeUsage } from '../../worker/domain/usage.ts';
 
 describe('money', () => {
   it.each([
@@ -90,7 +91,7 @@ describe('usage', () => {
   const usage = { promptTokens: 10, cachedTokens: 4, completionTokens: 6, reasoningTokens: 2 };
 
   it('has the field names of OpenAI and of DeepSeek', () => {
-    expect(toPublicUsage(usage, nanoUsd(1_000))).toEqual({
+    expect(toPublicUsage(toNodeUsage(usage), nanoUsd(1_000))).toEqual({
       prompt_tokens: 10,
       completion_tokens: 6,
       total_tokens: 16,

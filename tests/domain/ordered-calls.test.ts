@@ -1,8 +1,8 @@
 /** Tool calls are told apart, and reach each dialect whole, however an engine numbers, cuts and mixes them. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { OrderedCalls } from '../../gpu-pool/answers/ordered-calls.ts';
 import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
-import { OrderedCalls } from '../../worker/gateway/stream/ordered-calls.ts';
 import { nodeChunk, streamedText, wholeObject } from './dialect-answer.ts';
 
 type CallDelta = NonNullable<NodeChunk['choices'][number]['delta']['tool_calls']>[number];

@@ -1,7 +1,8 @@
 import { createParser } from 'eventsource-parser';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SseDecoder, sseEvent } from '../../worker/domain/sse.ts';
+import { sseEvent } from '../../gpu-pool/answers/formatter.ts';
+import { SseDecoder } from '../../worker/domain/sse.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 

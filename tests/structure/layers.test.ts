@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { type Import, sourceImports } from './imports.ts';
 
 const LAYERS: readonly (readonly string[])[] = [
-  ['worker/lib', 'worker/examples', 'gpu-pool/protocol'],
+  ['worker/lib', 'worker/examples', 'gpu-pool/protocol', 'gpu-pool/answers'],
   ['worker/domain', 'worker/tokens'],
   ['worker/env.ts', 'worker/i18n', 'worker/db'],
   ['worker/rate-limits', 'worker/archive', 'worker/response-store'],
@@ -20,7 +20,8 @@ const LAYERS: readonly (readonly string[])[] = [
 /** Each module of the GPU pool, with the other modules that it may import. */
 const GPU_POOL: Readonly<Record<string, readonly string[]>> = {
   'gpu-pool/protocol': [],
-  'gpu-pool/agent': ['gpu-pool/protocol'],
+  'gpu-pool/answers': ['gpu-pool/protocol'],
+  'gpu-pool/agent': ['gpu-pool/protocol', 'gpu-pool/answers'],
   'gpu-pool/emulator': ['gpu-pool/protocol'],
   'gpu-pool/recipes': ['gpu-pool/protocol', 'gpu-pool/agent'],
   'gpu-pool/simulator': ['gpu-pool/protocol', 'gpu-pool/emulator', 'worker/domain'],

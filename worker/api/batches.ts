@@ -1,5 +1,6 @@
 /** /v1/batches in OpenAI's form: thousands of requests in one file, answered within a day at the batch tariff. */
 import * as z from 'zod';
+import { toPublicCost } from '../../gpu-pool/answers/public-usage.ts';
 import { BATCH_ENDPOINTS } from '../batches/endpoints.ts';
 import { addBatch, type BatchRow, type BatchState, findBatch, listBatches } from '../db/batches.ts';
 import { database } from '../db/client.ts';
@@ -9,7 +10,7 @@ import { isId, newId } from '../domain/ids.ts';
 import { MAXIMA } from '../domain/maxima.ts';
 import { nanoUsd } from '../domain/money.ts';
 import { isVisible } from '../domain/name.ts';
-import { NO_USAGE, toPublicCost } from '../domain/usage.ts';
+import { NO_USAGE } from '../domain/usage.ts';
 import type { Env } from '../env.ts';
 import { HIDDEN_CHARACTERS, Metadata, readFields } from '../http/fields.ts';
 import { readJsonObject } from '../http/read-body.ts';

@@ -1,6 +1,7 @@
 /** Dated prices: which row is in force at an instant, and what usage costs under it. */
+import { chargeNanoUsd, type TokenPrice } from '../../gpu-pool/protocol/charge.ts';
 import { type NanoUsd, nanoUsd } from './money.ts';
-import type { Usage } from './usage.ts';
+import { toNodeUsage, type Usage } from './usage.ts';
 
 /** Prices in integer nano-USD per token. `id` is the price version that a charge names. */
 export interface Price {
@@ -45,11 +46,12 @@ function inWindow({ dailyFromMinute: from, dailyToMinute: to }: DatedPrice, minu
   return from <= to ? from <= minute && minute < to : minute >= from || minute < to;
 }
 
-/** The charge for usage. It is exact: all factors are integers, so nothing is rounded. */
+/** The price as agents get it. */
+export function toTokenPrice({ cacheHitNanoUsd, cacheMissNanoUsd, outputNanoUsd }: Price): TokenPrice {
+  return { cache_hit: cacheHitNanoUsd, cache_miss: cacheMissNanoUsd, output: outputNanoUsd };
+}
+
+/** The charge for usage, exactly. */
 export function chargeFor(usage: Usage, price: Price): NanoUsd {
-  return nanoUsd(
-    usage.cachedTokens * price.cacheHitNanoUsd +
-      (usage.promptTokens - usage.cachedTokens) * price.cacheMissNanoUsd +
-      usage.completionTokens * price.outputNanoUsd,
-  );
+  return nanoUsd(chargeNanoUsd(toNodeUsage(usage), toTokenPrice(price)));
 }

@@ -58,8 +58,3 @@ export class SseDecoder {
     }
   }
 }
-
-/** Encodes one event. `data` must hold no line break; JSON never does. */
-export function sseEvent(data: string): string {
-  return `data: ${data}\n\n`;
-}

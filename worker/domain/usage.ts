@@ -1,6 +1,5 @@
 /** Usage is counts of tokens, never money. `prompt = cached + uncached`, `completion = reasoning + answer`. */
 import type { NodeUsage } from '../../gpu-pool/protocol/schemas.ts';
-import { type NanoUsd, toUsdNumber } from './money.ts';
 
 export interface Usage {
   readonly promptTokens: number;
@@ -31,6 +30,15 @@ export function fromNodeUsage(usage: NodeUsage): Usage {
   };
 }
 
+export function toNodeUsage(usage: Usage): NodeUsage {
+  return {
+    prompt_tokens: usage.promptTokens,
+    cached_tokens: usage.cachedTokens,
+    completion_tokens: usage.completionTokens,
+    reasoning_tokens: usage.reasoningTokens,
+  };
+}
+
 /** Whether the counts are integers, not negative, and no part exceeds its whole. */
 export function isSound(usage: Usage): boolean {
   return (
@@ -38,23 +46,4 @@ export function isSound(usage: Usage): boolean {
     usage.cachedTokens <= usage.promptTokens &&
     usage.reasoningTokens <= usage.completionTokens
   );
-}
-
-/** The `usage` of an answer: OpenAI's names, DeepSeek's names, and what it cost in US dollars. */
-export function toPublicUsage(usage: Usage, charge: NanoUsd) {
-  return {
-    prompt_tokens: usage.promptTokens,
-    completion_tokens: usage.completionTokens,
-    total_tokens: usage.promptTokens + usage.completionTokens,
-    prompt_cache_hit_tokens: usage.cachedTokens,
-    prompt_cache_miss_tokens: usage.promptTokens - usage.cachedTokens,
-    prompt_tokens_details: { cached_tokens: usage.cachedTokens },
-    completion_tokens_details: { reasoning_tokens: usage.reasoningTokens },
-    ...toPublicCost(charge),
-  };
-}
-
-/** The cost of an answer, in its `usage`: in US dollars as a number, as OpenRouter has it, and exactly, in nano-USD. */
-export function toPublicCost(charge: NanoUsd): { cost: number; cost_nano_usd: number } {
-  return { cost: toUsdNumber(charge), cost_nano_usd: charge };
 }

@@ -2,6 +2,9 @@
  * Steps 5 to 7 of an admitted request: forward, meter, settle, for the two shapes of an answer. A streamed answer leaves
  * as it comes; a whole one leaves when it is complete, so until then another node can take over from one that failed.
  */
+import { idSuffix } from '../../gpu-pool/answers/formatter.ts';
+import { OrderedCalls } from '../../gpu-pool/answers/ordered-calls.ts';
+import { withoutReasoning } from '../../gpu-pool/answers/without-reasoning.ts';
 import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { chargeFor } from '../domain/pricing.ts';
@@ -9,15 +12,13 @@ import { ranOutRefusal } from '../domain/ran-out.ts';
 import type { ApiError } from '../http/api-error.ts';
 import { contextExceeded, type ForwardContext, type Forwarded, reportFailure } from './attempt.ts';
 import type { AnswerEvents, AnswerHead, DialectRequest } from './dialects/dialect.ts';
-import { idSuffix } from './dialects/turn-head.ts';
+import { wholeOf } from './dialects/formatted.ts';
 import { ATTEMPTS_MAX, forward } from './forward.ts';
 import { HoldWindow } from './hold/hold-window.ts';
 import type { Settlement } from './hold/request-hold.ts';
 import { type MeteredAnswer, meter } from './meter.ts';
 import { settlementOf } from './settlement.ts';
 import type { ClientChunk } from './stream/client-chunk.ts';
-import { OrderedCalls } from './stream/ordered-calls.ts';
-import { withoutReasoning } from './stream/without-reasoning.ts';
 
 export interface AnswerContext extends ForwardContext {
   readonly dialectRequest: DialectRequest;
@@ -74,7 +75,7 @@ export async function* wholeAnswer(context: AnswerContext): AsyncGenerator<Clien
     const result = await forwardOrVoid(context, tried);
     if (!result.ok) return yield { kind: 'error', error: result.error };
     const { forwarded } = result;
-    const whole = context.dialectRequest.whole(context.head);
+    const whole = wholeOf(context.dialectRequest, context.head);
     const calls = orderedCalls(context);
     const chunks = metered(context, forwarded, holdWindow);
     let step = await chunks.next();

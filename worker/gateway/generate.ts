@@ -20,6 +20,7 @@ import {
   envelopeIn,
 } from './dialects/dialect.ts';
 import { errorBodyIn, errorResponseIn } from './dialects/error-response.ts';
+import { eventsOf } from './dialects/formatted.ts';
 import type { RequestHold } from './hold/request-hold.ts';
 import { WalletHold } from './hold/wallet-hold.ts';
 import { beginIdempotent } from './idempotency/idempotency.ts';
@@ -150,7 +151,7 @@ async function respond(
     const { ignored } = dialectRequest.request;
     const { id: modelId, revision } = model;
     const head: AnswerHead = { requestId, createdAtMs: nowMs, modelId, revision, ignored, turn: turn?.head };
-    const events = dialectRequest.request.stream ? dialectRequest.events(head) : null;
+    const events = dialectRequest.request.stream ? eventsOf(dialectRequest, head) : null;
     const served = await serve(env, {
       ...{ principal, dialectRequest, head, events, model, nowMs, disconnect, deadlines, waitUntil },
       tariff: 'standard',

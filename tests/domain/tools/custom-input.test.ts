@@ -1,7 +1,7 @@
 /** The input of a free-form tool is the same however a model's arguments were cut, and whatever they are. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CustomInput } from '../../../worker/gateway/dialects/tools/custom-input.ts';
+import { CustomInput } from '../../../gpu-pool/answers/custom-input.ts';
 import { customArguments } from '../../../worker/gateway/dialects/tools/custom-tool.ts';
 
 function read(chunks: readonly string[]): string {

@@ -1,6 +1,6 @@
 /** The dialect of Anthropic's Messages API. */
 
-import { anthropicError, MessageEvents, WholeMessage } from './anthropic-messages-answer.ts';
+import { anthropicError } from '../../../gpu-pool/answers/messages.ts';
 import { MESSAGES_PARTS, MessagesBody, readMessagesRequest } from './anthropic-messages-request.ts';
 import type { Dialect } from './dialect.ts';
 import { messagesWords } from './error-words.ts';
@@ -10,14 +10,7 @@ const dialect: Dialect = {
   read(body, headers) {
     const parsed = readMessagesRequest(body, headers);
     if (!parsed.ok) return parsed;
-    return {
-      ok: true,
-      dialectRequest: {
-        request: parsed.request,
-        events: (head) => new MessageEvents(head),
-        whole: (head) => new WholeMessage(head),
-      },
-    };
+    return { ok: true, dialectRequest: { request: parsed.request, form: { dialect: 'messages' } } };
   },
   words: messagesWords,
   errorBody: ({ error }, requestId) => ({

@@ -2,6 +2,7 @@
  * A dialect is one provider's format of requests and answers, such as OpenAI's chat or Anthropic's messages. One pipeline
  * between its two ends serves all dialects; it works only with the canonical request and the node's chunks.
  */
+import type { AnswerFormat } from '../../../gpu-pool/protocol/answer-format.ts';
 import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
 import type { HoldBound } from '../../domain/hold.ts';
 import type { NanoUsd } from '../../domain/money.ts';
@@ -38,18 +39,43 @@ export type ReadDialectRequest =
   | { ok: true; dialectRequest: DialectRequest }
   | { ok: false; error: ApiError };
 
-/** A request with the formatters of its answer. */
+/** A request with the form of its answer. */
 export interface DialectRequest {
   readonly request: ChatRequest;
-  /** Formats a streamed answer, when `request.stream` is set. */
-  events(head: AnswerHead): AnswerEvents;
-  /** Formats an answer that is sent as one object. Each attempt at a node gets a new one. */
-  whole(head: AnswerHead): WholeAnswer;
+  readonly form: AnswerForm;
 }
 
-/** A request with the formatters of its answer, once its model is known. */
+/** How the client wants its answer, as far as its dialect alone decides. */
+export type AnswerForm = DistributiveOmit<AnswerFormat, keyof CommonFormat>;
+type CommonFormat = Pick<AnswerFormat, 'stream' | 'head' | 'choices' | 'exclude_reasoning' | 'calls_max'>;
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+/** A request with the form of its answer, once its model is known. */
 export interface DialectModelRequest extends DialectRequest {
   readonly request: ModelRequest;
+}
+
+/** How the client wants its answer, as the agent and the formatters take it. */
+export function answerFormat({ request, form }: DialectRequest, head: AnswerHead): AnswerFormat {
+  const { requestId, createdAtMs, modelId, revision, ignored, turn } = head;
+  return {
+    ...form,
+    stream: request.stream,
+    head: {
+      request_id: requestId,
+      created_at_ms: createdAtMs,
+      model: modelId,
+      revision,
+      ignored: [...ignored],
+      ...(turn && {
+        turn: { previous_response_id: turn.previousResponseId, secret: turn.secret },
+      }),
+    },
+    choices: request.choices,
+    ...(request.reasoning?.exclude && { exclude_reasoning: true as const }),
+    // An agent ends a choice behind its only call; one that is too old for it goes on.
+    ...(request.generate.parallel_tool_calls === false && { calls_max: 1 }),
+  };
 }
 
 /** The facts about an answer that are known before it begins. */
@@ -76,7 +102,7 @@ export interface AnswerEnd {
 
 /** Formats an answer as server-sent events. Every event includes its final blank line. */
 export interface AnswerEvents {
-  /** The events of a chunk, whose calls are in order (stream/ordered-calls.ts); empty when it has nothing for the client. */
+  /** The events of a chunk, whose calls are in order (gpu-pool/answers/ordered-calls.ts); empty when it has nothing for the client. */
   chunk(chunk: NodeChunk): string;
   /**
    * A sign of life for a client whose idle timer counts events, not comments: an event that adds nothing to the answer. It is
@@ -91,18 +117,7 @@ export interface AnswerEvents {
 
 /** Assembles an answer into one object. */
 export interface WholeAnswer {
-  /** Takes a chunk, whose calls are in order (stream/ordered-calls.ts). */
+  /** Takes a chunk, whose calls are in order (gpu-pool/answers/ordered-calls.ts). */
   chunk(chunk: NodeChunk): void;
   end(end: AnswerEnd): object;
-}
-
-/** The member that tells the client which limit cut its answer off and which of its fields were ignored, if any. */
-export function tollgateMember({ ignored }: AnswerHead, ranOut: HoldBound | null) {
-  if (ranOut === null && ignored.length === 0) return {};
-  return {
-    tollgate: {
-      ...(ranOut === null ? {} : { stop: ranOut }),
-      ...(ignored.length === 0 ? {} : { ignored }),
-    },
-  };
 }

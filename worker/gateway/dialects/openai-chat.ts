@@ -1,6 +1,5 @@
 /** The dialect of OpenAI's chat completions, with DeepSeek's `reasoning_content` beside the content. */
 import type { Dialect } from './dialect.ts';
-import { ChatEvents, WholeChat } from './openai-chat-answer.ts';
 import { CHAT_PARTS, ChatBody, readChatRequest } from './openai-chat-request.ts';
 import { readableDialect } from './readable-dialect.ts';
 
@@ -9,16 +8,14 @@ const dialect: Dialect = {
     const parsed = readChatRequest(body, headers);
     if (!parsed.ok) return parsed;
     const { request, includeUsage, tools, isLegacy } = parsed;
-    const calls = { forms: tools.forms, isLegacy };
-    const { choices } = request;
-    return {
-      ok: true,
-      dialectRequest: {
-        request,
-        events: (head) => new ChatEvents(head, { choices, includeUsage, calls }),
-        whole: (head) => new WholeChat(head, { choices, calls }),
-      },
+    const custom = [...tools.forms].filter(([, { kind }]) => kind === 'custom').map(([name]) => name);
+    const form = {
+      dialect: 'chat' as const,
+      ...(includeUsage && { include_usage: true as const }),
+      ...(custom.length > 0 && { custom_tools: custom }),
+      ...(isLegacy && { legacy_calls: true as const }),
     };
+    return { ok: true, dialectRequest: { request, form } };
   },
   errorBody: (envelope) => envelope,
 };

@@ -2,21 +2,10 @@
  * The dialect of OpenAI's original completions API: the model continues a text. No chat template is applied to the prompt.
  */
 import * as z from 'zod';
-import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
-import { sseEvent } from '../../domain/sse.ts';
 import { unreadFields } from '../../domain/unread-fields.ts';
-import { toPublicUsage } from '../../domain/usage.ts';
-import type { ErrorEnvelope } from '../../http/api-error.ts';
 import { readFields } from '../../http/fields.ts';
 import { ALIKE } from './alike.ts';
-import {
-  type AnswerEnd,
-  type AnswerEvents,
-  type AnswerHead,
-  type Dialect,
-  tollgateMember,
-  type WholeAnswer,
-} from './dialect.ts';
+import type { Dialect } from './dialect.ts';
 import {
   CHOICES_MAX,
   ModelName,
@@ -88,10 +77,10 @@ const dialect: Dialect = {
       const message = '`best_of` must be absent or equal to `n`: every generated choice is returned.';
       return { ok: false, error: { reason: 'invalid_field', param: 'best_of', message } };
     }
-    const options: AnswerOptions = {
-      choices,
-      prefix: fields.echo ? fields.prompt : '',
-      includeUsage: fields.stream_options?.include_usage ?? false,
+    const form = {
+      dialect: 'completions' as const,
+      ...(fields.echo && { prefix: fields.prompt }),
+      ...(fields.stream_options?.include_usage && { include_usage: true as const }),
     };
     return {
       ok: true,
@@ -108,8 +97,7 @@ const dialect: Dialect = {
           ignored: ignoredOf(body),
           generate,
         },
-        events: (head) => new TextEvents(head, options),
-        whole: (head) => new WholeText(head, options),
+        form,
       },
     };
   },
@@ -117,134 +105,3 @@ const dialect: Dialect = {
 };
 
 export const openaiCompletions = readableDialect(dialect, { schema: CompletionsBody, parts: null });
-
-interface AnswerOptions {
-  readonly choices: number;
-  /** The text that every choice begins with: the prompt if it is to be echoed, otherwise empty. */
-  readonly prefix: string;
-  readonly includeUsage: boolean;
-}
-
-class TextEvents implements AnswerEvents {
-  readonly #facts: AnswerHead;
-  readonly #head: ReturnType<typeof headOf>;
-  readonly #options: AnswerOptions;
-  /** Finish reasons by choice. They are sent together at the end, and the last one carries usage, as DeepSeek's does. */
-  readonly #finishes: (FinishReason | null)[];
-  readonly #begun = new Set<number>();
-  #isAnswering = false;
-
-  constructor(head: AnswerHead, options: AnswerOptions) {
-    this.#facts = head;
-    this.#head = headOf(head);
-    this.#options = options;
-    this.#finishes = Array.from({ length: options.choices }, () => null);
-  }
-
-  chunk({ choices }: NodeChunk): string {
-    this.#isAnswering = true;
-    let events = '';
-    for (const { index, delta, finish_reason, logprobs } of choices) {
-      if (finish_reason !== null) this.#finishes[index] = finish_reason;
-      const text = this.#prefix(index) + textOf(delta);
-      if (text !== '') events += this.#event([choiceOf({ index, text, finish: null, logprobs })]);
-    }
-    return events;
-  }
-
-  alive(): string {
-    return this.#isAnswering ? this.#event([choiceOf({ index: 0, text: '', finish: null })]) : '';
-  }
-
-  end({ usage, charge, ranOut }: AnswerEnd): string {
-    const last = {
-      usage: toPublicUsage(usage, charge),
-      ...tollgateMember(this.#facts, ranOut),
-    };
-    const { includeUsage } = this.#options;
-    const ends = this.#finishes.map((finish, index) => {
-      const choice = choiceOf({ index, text: this.#prefix(index), finish: finish ?? 'length' });
-      const isLast = index === this.#finishes.length - 1;
-      return this.#event([choice], isLast && !includeUsage ? last : {});
-    });
-    return `${ends.join('')}${includeUsage ? this.#event([], last) : ''}${sseEvent('[DONE]')}`;
-  }
-
-  failed(error: ErrorEnvelope['error']): string {
-    return sseEvent(JSON.stringify({ error }));
-  }
-
-  #prefix(index: number): string {
-    if (this.#begun.has(index)) return '';
-    this.#begun.add(index);
-    return this.#options.prefix;
-  }
-
-  #event(choices: object[], extra: object = {}): string {
-    const noUsage = this.#options.includeUsage ? { usage: null } : {};
-    return sseEvent(JSON.stringify({ ...this.#head, choices, ...noUsage, ...extra }));
-  }
-}
-
-class WholeText implements WholeAnswer {
-  readonly #facts: AnswerHead;
-  readonly #head: ReturnType<typeof headOf>;
-  readonly #choices: { text: string; finish: FinishReason | null; logprobs: Logprobs | null }[];
-
-  constructor(head: AnswerHead, { choices, prefix }: AnswerOptions) {
-    this.#facts = head;
-    this.#head = headOf(head);
-    this.#choices = Array.from({ length: choices }, () => ({ text: prefix, finish: null, logprobs: null }));
-  }
-
-  chunk({ choices }: NodeChunk): void {
-    for (const { index, delta, finish_reason, logprobs } of choices) {
-      const choice = this.#choices[index];
-      if (!choice) continue;
-      choice.text += textOf(delta);
-      choice.finish = finish_reason ?? choice.finish;
-      if (logprobs) choice.logprobs = appended(choice.logprobs, logprobs as Logprobs);
-    }
-  }
-
-  end({ usage, charge, ranOut }: AnswerEnd): object {
-    return {
-      ...this.#head,
-      choices: this.#choices.map(({ text, finish, logprobs }, index) =>
-        choiceOf({ index, text, finish: finish ?? 'length', logprobs }),
-      ),
-      usage: toPublicUsage(usage, charge),
-      ...tollgateMember(this.#facts, ranOut),
-    };
-  }
-}
-
-function headOf({ requestId, createdAtMs, modelId, revision }: AnswerHead) {
-  return {
-    id: requestId,
-    object: 'text_completion',
-    created: Math.floor(createdAtMs / 1_000),
-    model: modelId,
-    system_fingerprint: revision,
-  };
-}
-
-function choiceOf(choice: { index: number; text: string; finish: FinishReason | null; logprobs?: unknown }) {
-  const { index, text, finish, logprobs = null } = choice;
-  return { index, text, logprobs, finish_reason: finish };
-}
-
-/** A raw completion has no reasoning: if an engine labels a part of it as such, that part is text all the same. */
-function textOf({ content = '', reasoning_content = '' }: NodeChunk['choices'][number]['delta']): string {
-  return reasoning_content + content;
-}
-
-/** Four parallel lists with one entry per token. */
-type Logprobs = Record<string, unknown[]>;
-
-function appended(before: Logprobs | null, more: Logprobs): Logprobs {
-  if (before === null) return more;
-  return Object.fromEntries(
-    Object.entries(more).map(([name, entries]) => [name, [...(before[name] ?? []), ...entries]]),
-  );
-}

@@ -1,5 +1,6 @@
 /** The request body of OpenAI's Responses API: items instead of messages. What it refers to stands in `input` already. */
 import * as z from 'zod';
+import { SEALED_THOUGHT, unsealedThought } from '../../../gpu-pool/answers/sealed-thought.ts';
 import type { ChatMessage } from '../../../gpu-pool/protocol/schemas.ts';
 import { withAnswerPrefix } from '../../domain/answer-prefix.ts';
 import { typesOf } from '../../domain/schema-reads.ts';
@@ -20,7 +21,6 @@ import {
 } from './fields.ts';
 import type { PartsOf } from './readable-body.ts';
 import { REASONING_FIELDS, readReasoning } from './reasoning-fields.ts';
-import { SEALED_THOUGHT, unsealedThought } from './sealed-thought.ts';
 import { customArguments } from './tools/custom-tool.ts';
 import { type DeclaredTools, declareTools, modelName } from './tools/declared.ts';
 import { ForeignItem, foreignOr, itemTools, knownItems } from './tools/responses-history.ts';

@@ -1,7 +1,7 @@
 /** The dialect of OpenAI's Responses API. */
 import type { Dialect } from './dialect.ts';
 import { responsesWords } from './error-words.ts';
-import { ResponseEvents, WholeResponse } from './openai-responses-answer.ts';
+import { responsesForm } from './openai-responses-form.ts';
 import { RESPONSES_PARTS, ResponsesBody, readResponsesRequest } from './openai-responses-request.ts';
 import { readableDialect } from './readable-dialect.ts';
 
@@ -10,14 +10,7 @@ const dialect: Dialect = {
     const parsed = readResponsesRequest(body, headers);
     if (!parsed.ok) return parsed;
     const { request, fields, tools } = parsed;
-    return {
-      ok: true,
-      dialectRequest: {
-        request,
-        events: (head) => new ResponseEvents(head, fields, tools.forms),
-        whole: (head) => new WholeResponse(head, fields, tools.forms),
-      },
-    };
+    return { ok: true, dialectRequest: { request, form: responsesForm(fields, tools) } };
   },
   words: responsesWords,
   errorBody: (envelope) => envelope,

@@ -8,8 +8,3 @@ export interface TurnHead {
   /** Takes the final response object, which is stored once the client has it. */
   finished(response: object): void;
 }
-
-/** The part that all ids of a request's response have in common. @param secret null: it is not stored */
-export function idSuffix(requestId: string, secret: string | null): string {
-  return requestId.slice(requestId.indexOf('_') + 1) + (secret ?? '');
-}

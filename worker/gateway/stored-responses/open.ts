@@ -3,11 +3,11 @@
  * the pipeline sees a request that says everything itself. `previous_response_id` brings the input and output items of the
  * whole chain, without its instructions, as OpenAI does; an `item_reference` brings that item.
  */
+import { idSuffix } from '../../../gpu-pool/answers/formatter.ts';
 import { REFERRED_BYTES_MAX, REFERRED_MAX } from '../../domain/stored-response.ts';
 import type { Env } from '../../env.ts';
 import type { ApiError } from '../../http/api-error.ts';
 import type { Principal } from '../../http/authenticate.ts';
-import { idSuffix } from '../dialects/turn-head.ts';
 import { identified, inputItems, referenceOf } from './input.ts';
 import { canStore } from './keep.ts';
 import { type Item, itemsOf, type ReadTurns, readTurns, type WantedTurn } from './read.ts';

@@ -2,6 +2,7 @@
  * Free-form tools, OpenAI's `custom`: the input of a call is text, such as a patch or a program. Models of other providers
  * were trained on functions with JSON arguments only, so they get a function with one string.
  */
+import { INPUT } from '../../../../gpu-pool/answers/custom-input.ts';
 
 /** The format that a client demands of the input: `text`, or a `grammar` with its syntax and definition. */
 export interface CustomFormat {
@@ -15,9 +16,6 @@ interface CustomTool {
   readonly description?: string | null | undefined;
   readonly format?: CustomFormat | null | undefined;
 }
-
-/** The name of the only parameter. */
-export const INPUT = 'input';
 
 /** The function that stands for the tool. A grammar is told to the model in words; calls are not held to it. */
 export function customFunction({ name, description, format }: CustomTool) {

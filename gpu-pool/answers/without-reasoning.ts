@@ -1,5 +1,5 @@
 /** Chunks for a client that excluded reasoning from its answer. It is billed all the same. */
-import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
+import type { NodeChunk } from '../protocol/schemas.ts';
 
 export function withoutReasoning({ choices, usage }: NodeChunk): NodeChunk {
   const rest = choices.flatMap((choice) => {

@@ -2,7 +2,8 @@
  * The input of a free-form tool's call, read out of the arguments `{"input":"…"}` while a model still writes them. The text
  * is the same however the arguments were cut into chunks, and whatever the model wrote instead of such arguments.
  */
-import { INPUT } from './custom-tool.ts';
+/** The name of the only parameter of the function that stands for a free-form tool. */
+export const INPUT = 'input';
 
 type State =
   | 'start'

@@ -4,9 +4,9 @@
  * may grow in turn, while Anthropic's blocks and OpenAI's items can only follow one another. A call therefore waits until the one
  * before it is whole, as does text behind a call; nothing else is held back. The end of a choice says whether it has calls.
  */
-import { JsonEnd } from '../../../gpu-pool/protocol/json-end.ts';
-import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
-import { isCut, trueEnding } from '../dialects/ending.ts';
+import { JsonEnd } from '../protocol/json-end.ts';
+import type { NodeChunk } from '../protocol/schemas.ts';
+import { isCut, trueEnding } from './ending.ts';
 
 type Choice = NodeChunk['choices'][number];
 type CallDelta = NonNullable<Choice['delta']['tool_calls']>[number];

@@ -2,7 +2,7 @@
  * How an answer ended, in the words of each dialect. Agents loop on it: they run the calls of an answer that ended with calls,
  * ask on after one that was cut off, and stop after one that ended.
  */
-import type { FinishReason } from '../../../gpu-pool/protocol/schemas.ts';
+import type { FinishReason } from '../protocol/schemas.ts';
 
 export interface Ending {
   readonly finish: FinishReason;

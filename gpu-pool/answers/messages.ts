@@ -2,17 +2,21 @@
  * Answers as Anthropic's message: content blocks of thinking, text and tool use, assembled from a node's chunks. In a stream
  * every step of the assembly is an event; otherwise only the finished message is sent.
  */
-import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
-import { fromNodeUsage, toPublicCost, type Usage } from '../../domain/usage.ts';
-import type { ErrorEnvelope } from '../../http/api-error.ts';
+import type { MessagesFormat } from '../protocol/answer-format.ts';
+import type { NodeChunk, NodeUsage } from '../protocol/schemas.ts';
+import { type Ending, isCut, messageEnding } from './ending.ts';
 import {
   type AnswerEnd,
-  type AnswerEvents,
-  type AnswerHead,
+  type Closing,
+  namedEvent,
+  type PublicError,
+  type StreamEnding,
+  type StreamFormatter,
+  type Tail,
   tollgateMember,
-  type WholeAnswer,
-} from './dialect.ts';
-import { type Ending, isCut, messageEnding } from './ending.ts';
+  type WholeFormatter,
+} from './formatter.ts';
+import { toPublicCost } from './public-usage.ts';
 
 /**
  * Anthropic uses `signature` to verify that thinking which a client sends back is its own. This API drops such thinking
@@ -139,57 +143,44 @@ function parseInput(json: string): object | null {
   }
 }
 
-export class MessageEvents implements AnswerEvents {
-  readonly #head: AnswerHead;
+export class MessageStream implements StreamFormatter {
+  events = 0;
+  readonly #format: MessagesFormat;
   readonly #blocks = new Blocks((type, fields) => this.#event(type, fields));
   #text = '';
-  #begun = false;
 
-  constructor(head: AnswerHead) {
-    this.#head = head;
+  constructor(format: MessagesFormat) {
+    this.#format = format;
   }
 
   chunk({ choices, usage }: NodeChunk): string {
-    this.#begin(fromNodeUsage(usage));
+    this.#begin(usage);
     for (const choice of choices) this.#blocks.take(choice);
     return this.#takeText();
   }
 
-  end({ usage, charge, ranOut }: AnswerEnd): string {
+  close({ usage }: Closing): { text: string; tail: Tail } {
     this.#begin(usage);
     this.#blocks.close();
-    const { cache_creation, service_tier, inference_geo, speed, ...counts } = usageOf(usage);
-    this.#event('message_delta', {
-      delta: { ...this.#blocks.stop(), stop_details: null, container: null },
-      usage: { ...counts, ...toPublicCost(charge) },
-      ...tollgateMember(this.#head, ranOut),
-    });
-    this.#event('message_stop', {});
-    return this.#takeText();
+    return { text: this.#takeText(), tail: this.#blocks.stop() };
   }
 
   alive(): string {
-    if (this.#begun) this.#event('ping', {});
+    if (this.events > 0) this.#event('ping', {});
     return this.#takeText();
   }
 
-  failed(error: ErrorEnvelope['error']): string {
-    this.#event('error', { error: anthropicError(error) });
-    return this.#takeText();
-  }
-
-  #begin(usage: Usage): void {
-    if (this.#begun) return;
-    this.#begun = true;
-    const message = { ...messageOf(this.#head), content: [], stop_reason: null, stop_sequence: null };
+  #begin(usage: NodeUsage): void {
+    if (this.events > 0) return;
+    const message = { ...messageOf(this.#format), content: [], stop_reason: null, stop_sequence: null };
     // the prompt's usage comes with the first chunk; completion tokens are reported at the end
-    this.#event('message_start', {
-      message: { ...message, usage: usageOf({ ...usage, completionTokens: 0 }) },
-    });
+    const begun = usageOf({ ...usage, completion_tokens: 0 });
+    this.#event('message_start', { message: { ...message, usage: begun } });
   }
 
   #event(type: string, fields: object): void {
-    this.#text += `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
+    this.events += 1;
+    this.#text += messageEvent(type, fields);
   }
 
   #takeText(): string {
@@ -199,35 +190,60 @@ export class MessageEvents implements AnswerEvents {
   }
 }
 
-export class WholeMessage implements WholeAnswer {
-  readonly #head: AnswerHead;
+export class MessageEnding implements StreamEnding {
+  readonly #format: MessagesFormat;
+
+  constructor(format: MessagesFormat) {
+    this.#format = format;
+  }
+
+  end({ usage, chargeNanoUsd, ranOut }: AnswerEnd, { stop_reason, stop_sequence }: Tail): string {
+    const { cache_creation, service_tier, inference_geo, speed, ...counts } = usageOf(usage);
+    const last = messageEvent('message_delta', {
+      delta: { stop_reason, stop_sequence, stop_details: null, container: null },
+      usage: { ...counts, ...toPublicCost(chargeNanoUsd) },
+      ...tollgateMember(this.#format.head, ranOut),
+    });
+    return last + messageEvent('message_stop', {});
+  }
+
+  failed(error: PublicError): string {
+    return messageEvent('error', { error: anthropicError(error) });
+  }
+}
+
+function messageEvent(type: string, fields: object): string {
+  return namedEvent(type, JSON.stringify({ type, ...fields }));
+}
+
+export class WholeMessage implements WholeFormatter {
+  readonly #format: MessagesFormat;
   readonly #blocks = new Blocks(() => undefined);
 
-  constructor(head: AnswerHead) {
-    this.#head = head;
+  constructor(format: MessagesFormat) {
+    this.#format = format;
   }
 
   chunk({ choices }: NodeChunk): void {
     for (const choice of choices) this.#blocks.take(choice);
   }
 
-  end({ usage, charge, ranOut }: AnswerEnd): object {
-    return {
-      ...messageOf(this.#head),
-      content: this.#blocks.content(),
-      ...this.#blocks.stop(),
-      usage: { ...usageOf(usage), ...toPublicCost(charge) },
-      ...tollgateMember(this.#head, ranOut),
-    };
+  close(): object {
+    return { ...messageOf(this.#format), content: this.#blocks.content(), ...this.#blocks.stop() };
   }
 }
 
-function messageOf({ requestId, modelId }: AnswerHead) {
+/** The members of a message that only the edge knows. */
+export function endOfMessage({ head }: MessagesFormat, { usage, chargeNanoUsd, ranOut }: AnswerEnd) {
+  return { usage: { ...usageOf(usage), ...toPublicCost(chargeNanoUsd) }, ...tollgateMember(head, ranOut) };
+}
+
+function messageOf({ head }: MessagesFormat) {
   return {
-    id: requestId.replace(/^req_/, 'msg_'),
+    id: head.request_id.replace(/^req_/, 'msg_'),
     type: 'message',
     role: 'assistant',
-    model: modelId,
+    model: head.model,
     container: null,
     diagnostics: null,
     stop_details: null,
@@ -235,14 +251,14 @@ function messageOf({ requestId, modelId }: AnswerHead) {
 }
 
 /** Anthropic's `input_tokens` count only the prompt tokens that were not cached. */
-function usageOf({ promptTokens, cachedTokens, completionTokens, reasoningTokens }: Usage) {
+function usageOf({ prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens }: NodeUsage) {
   return {
-    input_tokens: promptTokens - cachedTokens,
-    output_tokens: completionTokens,
-    cache_read_input_tokens: cachedTokens,
+    input_tokens: prompt_tokens - cached_tokens,
+    output_tokens: completion_tokens,
+    cache_read_input_tokens: cached_tokens,
     cache_creation_input_tokens: 0,
     cache_creation: null,
-    output_tokens_details: { thinking_tokens: Math.min(reasoningTokens, completionTokens) },
+    output_tokens_details: { thinking_tokens: Math.min(reasoning_tokens, completion_tokens) },
     server_tool_use: null,
     service_tier: 'standard',
     inference_geo: null,
@@ -267,7 +283,7 @@ const ERROR_TYPES: Record<string, string> = {
 };
 
 /** Anthropic's error object, with our `code` and `param` added. */
-export function anthropicError({ type, code, message, param }: ErrorEnvelope['error']) {
+export function anthropicError({ type, code, message, param }: PublicError) {
   const anthropicType = ERROR_TYPES[type] ?? ERROR_TYPES[code] ?? 'invalid_request_error';
   return { type: anthropicType, message, code, param };
 }

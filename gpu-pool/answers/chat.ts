@@ -1,44 +1,46 @@
 /** Answers as OpenAI's and DeepSeek's chat completions: chunks of a stream, or one object assembled from the same chunks. */
-import type { FinishReason, NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
-import { sseEvent } from '../../domain/sse.ts';
-import { toPublicUsage } from '../../domain/usage.ts';
-import type { ErrorEnvelope } from '../../http/api-error.ts';
+import type { ChatFormat } from '../protocol/answer-format.ts';
+import type { FinishReason, NodeChunk } from '../protocol/schemas.ts';
+import { type CallStyle, callStyle, finishOf, needsStyle, StyledCalls, styledMember } from './chat-calls.ts';
 import {
   type AnswerEnd,
-  type AnswerEvents,
-  type AnswerHead,
+  type PublicError,
+  type StreamEnding,
+  type StreamFormatter,
+  sseEvent,
+  type Tail,
   tollgateMember,
-  type WholeAnswer,
-} from './dialect.ts';
-import {
-  type CallStyle,
-  finishOf,
-  needsStyle,
-  PLAIN_CALLS,
-  StyledCalls,
-  styledMember,
-} from './tools/chat-calls.ts';
+  type WholeFormatter,
+} from './formatter.ts';
+import { toPublicUsage } from './public-usage.ts';
 
 type Choice = NodeChunk['choices'][number];
 
 /** The members that every chunk of an answer repeats. */
-function headOf({ requestId, createdAtMs, modelId, revision }: AnswerHead, object: string) {
+function headOf({ head }: ChatFormat, object: string) {
   return {
-    id: requestId,
+    id: head.request_id,
     object,
-    created: Math.floor(createdAtMs / 1_000),
-    model: modelId,
-    system_fingerprint: revision,
+    created: Math.floor(head.created_at_ms / 1_000),
+    model: head.model,
+    system_fingerprint: head.revision,
   };
 }
 
-export class ChatEvents implements AnswerEvents {
-  readonly #facts: AnswerHead;
-  readonly #head: ReturnType<typeof headOf>;
-  /** The start and end of the JSON of every chunk but the last. */
+/** The JSON of every chunk but the last, around its choices. */
+function frameOf(format: ChatFormat): { prefix: string; suffix: string } {
+  return {
+    prefix: `${JSON.stringify(headOf(format, CHUNK)).slice(0, -1)},"choices":`,
+    suffix: format.include_usage ? ',"usage":null}' : '}',
+  };
+}
+
+const CHUNK = 'chat.completion.chunk';
+
+export class ChatStream implements StreamFormatter {
+  events = 0;
   readonly #prefix: string;
   readonly #suffix: string;
-  readonly #includeUsage: boolean;
   readonly #unfinished: Set<number>;
   readonly #begun = new Set<number>();
   /** True once the node has sent a chunk, even one without anything for the client. */
@@ -49,15 +51,11 @@ export class ChatEvents implements AnswerEvents {
   /** null: the node's calls are in the client's form. */
   readonly #calls: StyledCalls | null;
 
-  constructor(head: AnswerHead, options: { choices: number; includeUsage: boolean; calls?: CallStyle }) {
-    this.#facts = head;
-    const style = options.calls ?? PLAIN_CALLS;
+  constructor(format: ChatFormat) {
+    const style = callStyle(format);
     this.#calls = needsStyle(style) ? new StyledCalls(style) : null;
-    this.#head = headOf(head, 'chat.completion.chunk');
-    this.#prefix = `${JSON.stringify(this.#head).slice(0, -1)},"choices":`;
-    this.#suffix = options.includeUsage ? ',"usage":null}' : '}';
-    this.#includeUsage = options.includeUsage;
-    this.#unfinished = new Set(Array.from({ length: options.choices }, (_, index) => index));
+    ({ prefix: this.#prefix, suffix: this.#suffix } = frameOf(format));
+    this.#unfinished = new Set(Array.from({ length: format.choices }, (_, index) => index));
   }
 
   chunk(chunk: NodeChunk): string {
@@ -83,29 +81,15 @@ export class ChatEvents implements AnswerEvents {
     return this.#event([{ index, delta: {}, finish_reason: null, logprobs: null }]);
   }
 
-  end({ usage, charge, ranOut }: AnswerEnd): string {
+  /** Ends the choices that the engine has not. The last choice is the edge's to write, as its chunk may have usage. */
+  close(): { text: string; tail: Tail } {
     let text = '';
     for (const index of this.#unfinished) {
       text += this.#flush();
       const cut: Choice = { index, delta: {}, finish_reason: 'length' };
       this.#heldBack = this.#delta(this.#calls?.take(cut) ?? cut);
     }
-    const last = {
-      usage: toPublicUsage(usage, charge),
-      ...tollgateMember(this.#facts, ranOut),
-    };
-    if (this.#includeUsage) {
-      text += this.#flush() + sseEvent(JSON.stringify({ ...this.#head, choices: [], ...last }));
-    } else {
-      text += sseEvent(
-        JSON.stringify({ ...this.#head, choices: this.#heldBack ? [this.#heldBack] : [], ...last }),
-      );
-    }
-    return text + sseEvent('[DONE]');
-  }
-
-  failed(error: ErrorEnvelope['error']): string {
-    return sseEvent(JSON.stringify({ error }));
+    return { text, tail: { choice: this.#heldBack } };
   }
 
   #flush(): string {
@@ -126,10 +110,12 @@ export class ChatEvents implements AnswerEvents {
     const member =
       content === undefined ? `"reasoning_content":${json},"reasoning":${json}` : `"content":${json}`;
     const choice = `{"index":${index},"delta":{${member}},"finish_reason":null,"logprobs":null}`;
+    this.events += 1;
     return sseEvent(`${this.#prefix}[${choice}]${this.#suffix}`);
   }
 
   #event(choices: Choice[]): string {
+    this.events += 1;
     return sseEvent(this.#prefix + JSON.stringify(choices) + this.#suffix);
   }
 
@@ -142,6 +128,34 @@ export class ChatEvents implements AnswerEvents {
     const role = { role: 'assistant', content: delta.reasoning_content === undefined ? '' : null };
     return { index, delta: { ...role, ...delta } as Choice['delta'], finish_reason, logprobs };
   }
+}
+
+export class ChatEnding implements StreamEnding {
+  readonly #format: ChatFormat;
+
+  constructor(format: ChatFormat) {
+    this.#format = format;
+  }
+
+  end(end: AnswerEnd, { choice }: Tail): string {
+    const choices = choice === null ? [] : [choice];
+    const head = headOf(this.#format, CHUNK);
+    const last = endOfChat(this.#format, end);
+    const done = sseEvent('[DONE]');
+    if (!this.#format.include_usage) return sseEvent(JSON.stringify({ ...head, choices, ...last })) + done;
+    const { prefix, suffix } = frameOf(this.#format);
+    const held = choice === null ? '' : sseEvent(prefix + JSON.stringify(choices) + suffix);
+    return held + sseEvent(JSON.stringify({ ...head, choices: [], ...last })) + done;
+  }
+
+  failed(error: PublicError): string {
+    return sseEvent(JSON.stringify({ error }));
+  }
+}
+
+/** The members of a completion that only the edge knows. */
+export function endOfChat({ head }: Pick<ChatFormat, 'head'>, { usage, chargeNanoUsd, ranOut }: AnswerEnd) {
+  return { usage: toPublicUsage(usage, chargeNanoUsd), ...tollgateMember(head, ranOut) };
 }
 
 /**
@@ -176,17 +190,15 @@ interface Message {
   logprobs: unknown[];
 }
 
-export class WholeChat implements WholeAnswer {
-  readonly #facts: AnswerHead;
+export class WholeChat implements WholeFormatter {
   readonly #head: ReturnType<typeof headOf>;
   readonly #messages: Message[];
   readonly #calls: CallStyle;
 
-  constructor(head: AnswerHead, options: { choices: number; calls?: CallStyle }) {
-    this.#facts = head;
-    this.#calls = options.calls ?? PLAIN_CALLS;
-    this.#head = headOf(head, 'chat.completion');
-    this.#messages = Array.from({ length: options.choices }, () => ({
+  constructor(format: ChatFormat) {
+    this.#calls = callStyle(format);
+    this.#head = headOf(format, 'chat.completion');
+    this.#messages = Array.from({ length: format.choices }, () => ({
       content: null,
       reasoning: null,
       toolCalls: [],
@@ -217,7 +229,7 @@ export class WholeChat implements WholeAnswer {
     }
   }
 
-  end({ usage, charge, ranOut }: AnswerEnd) {
+  close() {
     return {
       ...this.#head,
       choices: this.#messages.map((message, index) => ({
@@ -232,8 +244,6 @@ export class WholeChat implements WholeAnswer {
         logprobs: publicLogprobs(message.logprobs),
         finish_reason: finishOf(message.finishReason ?? 'length', this.#calls.isLegacy),
       })),
-      usage: toPublicUsage(usage, charge),
-      ...tollgateMember(this.#facts, ranOut),
     };
   }
 }

@@ -2,30 +2,31 @@
  * Calls in an answer of chat completions, in the form in which the client declared the tool: `custom` with the text of its
  * input, or the one `function_call` that libraries from before `tool_calls` know. Calls of functions stay as they are.
  */
-import type { NodeChunk } from '../../../../gpu-pool/protocol/schemas.ts';
+import type { ChatFormat } from '../protocol/answer-format.ts';
+import type { NodeChunk } from '../protocol/schemas.ts';
 import { CustomInput } from './custom-input.ts';
-import type { ToolForm } from './declared.ts';
 
 type Choice = NodeChunk['choices'][number];
 type CallDelta = NonNullable<Choice['delta']['tool_calls']>[number];
 
 /** How the calls of an answer are written. */
 export interface CallStyle {
-  /** The client's forms of the tools, by the names that the model knows. */
-  readonly forms: ReadonlyMap<string, ToolForm>;
+  /** Names of the tools whose input is free-form text. */
+  readonly custom: ReadonlySet<string>;
   /** The request had `functions` in place of `tools`. */
   readonly isLegacy: boolean;
 }
 
-/** Calls of functions alone, as nodes write them. */
-export const PLAIN_CALLS: CallStyle = { forms: new Map(), isLegacy: false };
+export function callStyle({ custom_tools, legacy_calls }: ChatFormat): CallStyle {
+  return { custom: new Set(custom_tools), isLegacy: legacy_calls ?? false };
+}
 
 /** A finish reason as clients get it; nodes do not know `function_call`. */
 export type ChatFinish = Choice['finish_reason'] | 'function_call';
 
 /** Whether calls need another form than the node's. */
-export function needsStyle({ forms, isLegacy }: CallStyle): boolean {
-  return isLegacy || [...forms.values()].some(({ kind }) => kind === 'custom');
+export function needsStyle({ custom, isLegacy }: CallStyle): boolean {
+  return isLegacy || custom.size > 0;
 }
 
 /** Rewrites the calls of a streamed answer's choices. */
@@ -63,7 +64,7 @@ export class StyledCalls {
     if (known) return inputDelta(call.index, known.push(args));
     // A call begins where the one before it has ended.
     const ends = this.#ends(choice);
-    const isCustom = this.#style.forms.get(name ?? '')?.kind === 'custom';
+    const isCustom = this.#style.custom.has(name ?? '');
     const input = isCustom ? new CustomInput() : null;
     this.#inputsOf(choice).set(call.index, input);
     if (input === null) return [...ends, call];
@@ -95,13 +96,16 @@ interface WholeCall {
 }
 
 /** The member of a whole message that has its calls. */
-export function styledMember({ forms, isLegacy }: CallStyle, calls: readonly WholeCall[]): object {
+export function styledMember(
+  { custom: customTools, isLegacy }: CallStyle,
+  calls: readonly WholeCall[],
+): object {
   if (calls.length === 0) return {};
   if (isLegacy) return { function_call: calls[0]!.function };
   return {
     tool_calls: calls.map((call) => {
       const { name, arguments: args } = call.function;
-      if (forms.get(name)?.kind !== 'custom') return call;
+      if (!customTools.has(name)) return call;
       const input = new CustomInput();
       input.push(args);
       input.end();

@@ -1,6 +1,6 @@
 /** A call of a tool as an item of OpenAI's response, in the form in which the client declared the tool, while it grows. */
+import type { ToolForm } from '../protocol/answer-format.ts';
 import { CustomInput } from './custom-input.ts';
-import type { ToolForm } from './declared.ts';
 
 type Status = 'in_progress' | 'completed' | 'incomplete';
 
