@@ -3,7 +3,7 @@
  * (marks.ts) and no more than the held money pays for. Chunks that it does not pay for wait until the hold grows.
  */
 import type { AnswerFormat, Budget } from '../protocol/answer-format.ts';
-import { tokensLeft } from '../protocol/charge.ts';
+import { chargeNanoUsd } from '../protocol/charge.ts';
 import type { NodeChunk, NodeError, NodeUsage } from '../protocol/schemas.ts';
 import { idSuffix, type Tail } from './formatter.ts';
 import { streamFormatter, wholeFormatter } from './formatters.ts';
@@ -39,7 +39,10 @@ export class ReadyAnswer {
   readonly #budget: Budget | null;
   readonly #startedAtMs: number;
   readonly #lineEnd: string;
+  /** What the answer may cost. */
   #heldNanoUsd: number;
+  /** What the usage of all that has left costs. */
+  #spentNanoUsd = 0;
   #delivered = NO_USAGE;
   #waiting: NodeChunk[] = [];
   /** The last mark: when, and the completion tokens it had; null: none has been written. */
@@ -53,7 +56,7 @@ export class ReadyAnswer {
     this.#writer = format.stream ? streamFormatter(format) : wholeWriter(format);
     this.#calls = new OrderedCalls((choice, call) => `call_${suffix}_${choice}_${call}`, calls_max);
     this.#budget = budget;
-    this.#heldNanoUsd = budget?.held_nano_usd ?? 0;
+    this.#heldNanoUsd = budget?.held_nano_usd ?? Number.POSITIVE_INFINITY;
     this.#startedAtMs = startedAtMs;
     this.#lineEnd = format.stream ? '\n\n' : '\n';
   }
@@ -77,10 +80,14 @@ export class ReadyAnswer {
     return isNews ? text + this.#mark(nowMs) : '';
   }
 
-  /** Takes the hold's new size. @returns what it pays for, with a mark behind it */
+  /** What the answer may cost: the hold as it was last told, or more, if more had left by then. */
+  get heldNanoUsd(): number {
+    return this.#heldNanoUsd;
+  }
+
+  /** Takes the hold's new size, which may also be smaller. @returns what it pays for, with a mark behind it */
   extend(heldNanoUsd: number, nowMs: number): string {
-    // Two extensions may arrive in the wrong order, and a hold that was promised stays.
-    this.#heldNanoUsd = Math.max(this.#heldNanoUsd, heldNanoUsd);
+    this.#heldNanoUsd = Math.max(this.#spentNanoUsd, heldNanoUsd);
     if (!this.isWaiting) return '';
     return this.#release() + this.#mark(nowMs);
   }
@@ -129,8 +136,13 @@ export class ReadyAnswer {
     return text;
   }
 
+  /** Whether the usage is paid for. It counts as spent then. */
   #covers(usage: NodeUsage): boolean {
-    return this.#budget === null || tokensLeft(this.#heldNanoUsd, usage, this.#budget.price) >= 0;
+    if (this.#budget === null) return true;
+    const charge = chargeNanoUsd(usage, this.#budget.price);
+    if (charge > this.#heldNanoUsd) return false;
+    this.#spentNanoUsd = charge;
+    return true;
   }
 
   #isMarkDue(nowMs: number): boolean {

@@ -122,6 +122,9 @@ export const Budget = z.object({
 });
 export type Budget = z.infer<typeof Budget>;
 
-/** Body of `POST /v1/extend`: the hold of a running request has grown. */
-export const ExtendRequest = z.object({ held_nano_usd: nanoUsd });
-export type ExtendRequest = z.infer<typeof ExtendRequest>;
+/**
+ * Body of `POST /v1/extend`: the hold of a running request has another size. Body of the reply, too: what the answer may cost
+ * from now on, which is more than was told where it has cost more already.
+ */
+export const Extension = z.object({ held_nano_usd: nanoUsd });
+export type Extension = z.infer<typeof Extension>;

@@ -1,4 +1,4 @@
-/** What usage costs, and what a hold pays for: one arithmetic for the edge, which bills, and the agent, which stops there. */
+/** What usage costs: one arithmetic for the edge, which bills, and the agent, which lets no more leave than is paid for. */
 import type { NodeUsage } from './schemas.ts';
 
 /** Prices in integer nano-USD per token. */
@@ -15,12 +15,4 @@ export function chargeNanoUsd(usage: NodeUsage, price: TokenPrice): number {
     (usage.prompt_tokens - usage.cached_tokens) * price.cache_miss +
     usage.completion_tokens * price.output
   );
-}
-
-/** Completion tokens that a hold still pays for after `usage`; negative when usage exceeds the hold. */
-export function tokensLeft(heldNanoUsd: number, usage: NodeUsage, price: TokenPrice): number {
-  const left = heldNanoUsd - chargeNanoUsd(usage, price);
-  // A free token is paid for by any hold that pays for the rest.
-  if (price.output === 0) return left < 0 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
-  return Math.floor(left / price.output);
 }

@@ -19,6 +19,7 @@ import {
 } from './constants.ts';
 import { ModelProfile, TemplateVariable } from './model-profile.ts';
 
+export * from './answer-format.ts';
 export * from './constants.ts';
 
 export const Hardware = z.enum(HARDWARE);

@@ -3,8 +3,19 @@
  * journal, forwards chunks, and writes its receipt when it has sent [DONE]. The tokens that the engine really generated
  * are counted separately: the laws compare them as a third count with those of the edge and the agent.
  */
+
 import { NO_USAGE, UsageMeter } from '../../gpu-pool/agent/sglang/usage.ts';
-import type { NodeUsage, Receipt, RequestClaims } from '../../gpu-pool/protocol/schemas.ts';
+import { ReadyAnswer } from '../../gpu-pool/answers/ready-answer.ts';
+import {
+  ANSWER_HEADER,
+  ANSWER_READY,
+  type AnswerFormat,
+  type Budget,
+  type NodeChunk,
+  type NodeUsage,
+  type Receipt,
+  type RequestClaims,
+} from '../../gpu-pool/protocol/schemas.ts';
 import type { EngineCount } from '../laws/world.ts';
 import type { Exchange } from './exchange.ts';
 import type { NodeFault } from './faults.ts';
@@ -18,7 +29,8 @@ const ABORT_GRACE_MS = 5_000;
 const RECEIPT_MS = 10;
 const TRICKLE_EVERY_MS = 10_000;
 const ENCODER = new TextEncoder();
-const DONE = ENCODER.encode('data: [DONE]\n\n');
+/** Keep-alives of an agent that writes the client's dialect. */
+const ALIVE_EVERY_MS = 1_000;
 
 /** The node as its requests see it. */
 export interface RequestHost {
@@ -35,6 +47,9 @@ export class ActiveRequest {
   readonly claims: RequestClaims;
   readonly #node: RequestHost;
   readonly #exchange: Exchange;
+  /** The answer in the client's dialect; null: the agent is an older one, which answers with chunks. */
+  readonly #answer: ReadyAnswer | null;
+  readonly #contentType: string;
   readonly #task: EngineTask;
   readonly #fault: NodeFault;
   readonly #meter: UsageMeter;
@@ -59,6 +74,9 @@ export class ActiveRequest {
   #closed = false;
   /** The engine generates no more. */
   #stopped = false;
+  /** The engine has ended its answer, of which a part waits for a larger hold. */
+  #endWaits = false;
+  #writtenAtMs = 0;
 
   constructor(
     node: RequestHost,
@@ -68,9 +86,14 @@ export class ActiveRequest {
       task: EngineTask;
       fault: NodeFault;
       startedAtMs: number;
+      /** How the client wants its answer; null: an older agent, which does not know that. */
+      ready: { answer: AnswerFormat; budget: Budget | null } | null;
     },
   ) {
-    const { claims, task } = options;
+    const { claims, task, ready } = options;
+    this.#answer = ready && new ReadyAnswer(ready.answer, ready.budget, options.startedAtMs);
+    this.#contentType =
+      ready && !ready.answer.stream ? 'application/x-ndjson' : 'text/event-stream; charset=utf-8';
     this.#node = node;
     this.claims = claims;
     this.#exchange = options.exchange;
@@ -125,6 +148,14 @@ export class ActiveRequest {
     });
   }
 
+  /** The edge says what the answer may cost. @returns what it may cost now; null: the agent knows no extensions */
+  extend(heldNanoUsd: number): number | null {
+    if (this.#answer === null || this.#closed) return null;
+    this.#write(this.#answer.extend(heldNanoUsd, this.#node.universe.nowMs));
+    if (this.#endWaits && !this.#answer.isWaiting) this.#close('finished');
+    return this.#answer.heldNanoUsd;
+  }
+
   /** The host dies: only the usage last noted in the journal survives. */
   lose(): void {
     this.#stopped = true;
@@ -172,16 +203,12 @@ export class ActiveRequest {
     this.#lagTokensMax = Math.max(this.#lagTokensMax, lagTokens);
     if (this.#fault === 'fails_after_work') return;
     this.#sendHead();
-    const usage = this.#usage();
     const field = this.#count.completionTokens * 2 <= this.#task.tokens ? 'reasoning_content' : 'content';
-    const delta = `{"${field}":"${this.#task.textOf(this.#chunks, tokens)}"}`;
-    this.#sendEvent(
-      `{"choices":[{"index":${choice},"delta":${delta},"finish_reason":null}],"usage":${usage}}`,
-    );
-    if (this.#isDue('malformed_frame')) this.#sendEvent('{"choices":[{"index":0,"delta"');
-    if (this.#isDue('chunk_without_usage')) this.#sendEvent('{"choices":[]}');
-    if (this.#isDue('negative_usage'))
-      this.#sendEvent(invalidChunk({ prompt_tokens: -1, completion_tokens: -5 }));
+    const delta = { [field]: this.#task.textOf(this.#chunks, tokens) };
+    this.#sendChunk({ choices: [{ index: choice, delta, finish_reason: null }], usage: this.#usage() });
+    const invalid = this.#answer === null ? INVALID_EVENTS : INVALID_LINES;
+    for (const [fault, text] of Object.entries(invalid))
+      if (this.#isDue(fault as NodeFault)) this.#write(text);
   }
 
   /** Reads the engine's usage report, faults included. @returns false when the engine reported nothing */
@@ -204,10 +231,10 @@ export class ActiveRequest {
     return true;
   }
 
-  #usage(): string {
+  #usage(): NodeUsage {
     const usage = this.#meter.current();
     const isBroken = this.#isDue('more_cached_than_read');
-    return JSON.stringify(isBroken ? { ...usage, cached_tokens: 10 * this.#task.promptTokens } : usage);
+    return isBroken ? { ...usage, cached_tokens: 10 * this.#task.promptTokens } : usage;
   }
 
   #finish(): void {
@@ -218,10 +245,10 @@ export class ActiveRequest {
         { prompt_tokens: this.#task.promptTokens, completion_tokens: this.#count.completionTokens },
         [],
       );
-    const usage = this.#usage();
-    const finishes = this.#byChoice.map((_, index) => `{"index":${index},"delta":{},"finish_reason":"stop"}`);
-    this.#sendEvent(`{"choices":[${finishes.join(',')}],"usage":${usage}}`);
-    this.#close('finished');
+    const choices = this.#byChoice.map((_, index) => ({ index, delta: {}, finish_reason: 'stop' as const }));
+    this.#sendChunk({ choices, usage: this.#usage() });
+    this.#endWaits = this.#answer?.isWaiting ?? false;
+    if (!this.#endWaits) this.#close('finished');
   }
 
   /** Ends the answer; its receipt is safe a moment later, unless the host dies before. */
@@ -231,26 +258,28 @@ export class ActiveRequest {
     const usage = this.#meter.current();
     this.#after(RECEIPT_MS, () => this.#writeReceipt(outcome, usage));
     if (this.#disconnected) return;
-    if (outcome === 'aborted') {
-      this.#sendHead();
-      this.#sendEvent(`{"choices":[],"usage":${JSON.stringify(usage)}}`);
-    }
-    if (this.#fault !== 'no_done') this.#exchange.send(DONE);
-    if (this.#fault === 'bytes_after_done')
-      this.#exchange.send(ENCODER.encode('data: {"late":true}\n\n: bye\n'));
+    this.#sendHead();
+    if (outcome === 'aborted' && this.#answer === null) this.#sendChunk({ choices: [], usage });
+    const finish = { generated: usage, nowMs: this.#node.universe.nowMs };
+    const end = this.#answer?.finish(outcome, finish) ?? 'data: [DONE]\n\n';
+    if (this.#fault !== 'no_done') this.#write(end);
+    if (this.#fault === 'bytes_after_done') this.#write('data: {"late":true}\n\n: bye\n');
     this.#exchange.end();
   }
 
   /** The engine failed: a 502 if no head has left, else an error event without [DONE]. */
   #fail(): void {
     this.#stopped = true;
-    this.#writeReceipt('failed', this.#meter.current());
-    const error = '{"error":{"code":"engine_failed","message":"The engine failed."}}';
+    const generated = this.#meter.current();
+    this.#writeReceipt('failed', generated);
+    const error = { code: 'engine_failed', message: 'The engine failed.' } as const;
+    const json = JSON.stringify({ error });
     if (this.#headSent) {
-      this.#sendEvent(error);
+      const end = this.#answer?.fail(error, { generated, nowMs: this.#node.universe.nowMs });
+      this.#write(end ?? `data: ${json}\n\n`);
       this.#exchange.end();
     } else {
-      this.#exchange.respond(502, { 'content-type': 'application/json' }, error);
+      this.#exchange.respond(502, { 'content-type': 'application/json' }, json);
     }
   }
 
@@ -295,11 +324,28 @@ export class ActiveRequest {
   #sendHead(): void {
     if (this.#headSent) return;
     this.#headSent = true;
-    this.#exchange.respond(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+    const ready = this.#answer && { [ANSWER_HEADER]: ANSWER_READY };
+    this.#exchange.respond(200, { 'content-type': this.#contentType, ...ready });
+    if (this.#answer !== null) this.#after(ALIVE_EVERY_MS, () => this.#keepAlive(this.#answer!));
   }
 
-  #sendEvent(data: string): void {
-    const bytes = ENCODER.encode(`data: ${data}\n\n`);
+  #sendChunk(chunk: NodeChunk): void {
+    const nowMs = this.#node.universe.nowMs;
+    this.#write(this.#answer?.take([chunk], nowMs) ?? `data: ${JSON.stringify(chunk)}\n\n`);
+  }
+
+  /** An agent keeps its answer alive while it has nothing to write; one that hangs does nothing any more. */
+  #keepAlive(answer: ReadyAnswer): void {
+    if (this.#closed || HANGS.has(this.#fault)) return;
+    const { nowMs } = this.#node.universe;
+    if (nowMs - this.#writtenAtMs >= ALIVE_EVERY_MS) this.#write(answer.alive(nowMs, false));
+    this.#after(ALIVE_EVERY_MS, () => this.#keepAlive(answer));
+  }
+
+  #write(text: string): void {
+    if (text === '') return;
+    this.#writtenAtMs = this.#node.universe.nowMs;
+    const bytes = ENCODER.encode(text);
     if (this.#fault !== 'split_at_every_byte') this.#exchange.send(bytes);
     else this.#exchange.send(...Array.from(bytes, (_, i) => bytes.subarray(i, i + 1)));
   }
@@ -329,10 +375,22 @@ const LATE_FAULTS: ReadonlySet<NodeFault> = new Set([
   'fails_after_work',
 ]);
 
-/** A chunk that violates the protocol, as only a broken agent sends it. */
-function invalidChunk(usage: Partial<NodeUsage>): string {
-  return JSON.stringify({ choices: [], usage: { ...NO_USAGE, ...usage } });
-}
+/** Faults after which an agent says nothing more. */
+const HANGS: ReadonlySet<NodeFault> = new Set(['hangs_mid_stream', 'byte_every_10_s']);
+
+/** Events that violate the protocol, as only a broken agent sends them. */
+const INVALID_EVENTS: Partial<Record<NodeFault, string>> = {
+  malformed_frame: 'data: {"choices":[{"index":0,"delta"\n\n',
+  chunk_without_usage: 'data: {"choices":[]}\n\n',
+  negative_usage: `data: ${JSON.stringify({ choices: [], usage: { ...NO_USAGE, prompt_tokens: -1 } })}\n\n`,
+};
+
+/** The same faults in what an agent says within an answer that is ready for the client. */
+const INVALID_LINES: Partial<Record<NodeFault, string>> = {
+  malformed_frame: ': u 10,0,5\n\n',
+  chunk_without_usage: ': end {}\n\n',
+  negative_usage: ': u -1,0,-5,0,1,1\n\n',
+};
 
 /** Counts that a lying engine reports: the true one, none, one too few, a negative one, a huge one, or text. */
 const FALSE_COUNTS: readonly ((count: number) => unknown)[] = [

@@ -2,7 +2,10 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import {
   ABORT_PATH,
+  type AnswerFormat,
+  type Budget,
   EDGE,
+  EXTEND_PATH,
   HEARTBEAT_PATH,
   RECEIPTS_PER_HEARTBEAT_MAX,
   type Receipt,
@@ -41,6 +44,8 @@ export class SimNode implements RequestHost {
   /** Cache salts with prompts that the prefix cache holds. */
   readonly #cache = new Set<string>();
   readonly #key: KeyObject;
+  /** Every third node has an agent from before agents wrote the client's dialect. */
+  readonly #isOld: boolean;
   readonly #active = new Map<string, ActiveRequest>();
   /** Ids of all requests that this node has accepted. */
   readonly #seenIds = new Set<string>();
@@ -55,6 +60,7 @@ export class SimNode implements RequestHost {
   constructor(universe: Universe, options: { id: string; index: number; seed: Uint8Array }) {
     this.universe = universe;
     this.id = options.id;
+    this.#isOld = options.index % 3 === 2;
     this.origin = `https://node-${options.index}.test`;
     this.#key = createPrivateKey({
       key: Buffer.concat([PKCS8_ED25519, options.seed]),
@@ -138,6 +144,11 @@ export class SimNode implements RequestHost {
     } else if (exchange.path === ABORT_PATH) {
       this.#active.get(claims.jti)?.abort();
       exchange.respond(202, {}, '');
+    } else if (exchange.path === EXTEND_PATH) {
+      const { held_nano_usd: told } = JSON.parse(exchange.body) as { held_nano_usd: number };
+      const held = this.#active.get(claims.jti)?.extend(told) ?? null;
+      if (held === null) exchange.respond(404, {}, '');
+      else exchange.respond(200, {}, JSON.stringify({ held_nano_usd: held }));
     } else {
       const fault = breakIn(contentOf(exchange)) ?? this.universe.faults.node();
       this.universe.note(`node ${fault}`, claims.jti);
@@ -154,11 +165,13 @@ export class SimNode implements RequestHost {
       return;
     }
     this.#seenIds.add(claims.jti);
-    const { messages, max_tokens, n, cache_salt } = JSON.parse(exchange.body) as {
+    const { messages, max_tokens, n, cache_salt, answer, budget } = JSON.parse(exchange.body) as {
       messages: { content: string }[];
       max_tokens: number;
       n?: number;
       cache_salt: string;
+      answer?: AnswerFormat;
+      budget?: Budget;
     };
     const content = messages.at(-1)!.content;
     const cacheKey = `${cache_salt} ${content}`;
@@ -175,6 +188,7 @@ export class SimNode implements RequestHost {
       task,
       fault,
       startedAtMs: this.universe.nowMs,
+      ready: answer && !this.#isOld ? { answer, budget: budget ?? null } : null,
     });
     this.#active.set(claims.jti, request);
     // the agent writes its journal before it calls the engine

@@ -9,6 +9,8 @@ import {
   ABORT_PATH,
   CLAIMS_HEADER,
   EDGE,
+  EXTEND_PATH,
+  Extension,
   GENERATE_PATH,
   GenerateRequest,
   type NodeChunk,
@@ -19,6 +21,7 @@ import { newId } from '../../worker/domain/ids.ts';
 import type { NodeReport, RegisteredNode } from '../../worker/domain/node.ts';
 import { config, type Env } from '../../worker/env.ts';
 import { publicJwks } from '../../worker/tokens/edge-keys.ts';
+import { FakeReady } from './fake-ready.ts';
 import { QUIET_LOAD } from './fleet/fixtures.ts';
 
 const env = bindings as unknown as Env;
@@ -49,7 +52,11 @@ export class FakeNode {
   readonly aborts: string[] = [];
   /** The edge's violations of the protocol: a test must end with none. */
   readonly violations: string[] = [];
+  /** What the edge has said that running requests may cost, in order. */
+  readonly extensions: { readonly requestId: string; readonly heldNanoUsd: number }[] = [];
   script: Script;
+  /** As agents did before they wrote the client's dialect: it answers with chunks, and knows no extensions. */
+  isOld = false;
   #change: Partial<NodeReport> = {};
 
   constructor(modelId: string, script: Script | Steps) {
@@ -92,6 +99,7 @@ export class FakeNode {
       this.#stops.get(claims.jti)?.abort();
       return new Response(null, { status: 202 });
     }
+    if (url.pathname === EXTEND_PATH && !this.isOld) return this.#extend(claims, init);
     if (url.pathname !== GENERATE_PATH || init.method !== 'POST')
       this.violations.push(`unexpected call: ${url}`);
     const body = JSON.parse(String(init.body));
@@ -105,8 +113,27 @@ export class FakeNode {
     init.signal?.addEventListener('abort', () => stop.abort());
     const received = { request: request.data, claims, stop: stop.signal };
     this.received.push(received);
-    return untilDisconnected(this.script(received), init.signal ?? null, () => stop.abort());
+    return untilDisconnected(this.#answer(received), init.signal ?? null, () => stop.abort());
   }
+
+  /** What the script answers, in the client's dialect if the edge asks for that. */
+  async #answer(received: ReceivedRequest): Promise<Response> {
+    const { request, claims, stop } = received;
+    if (request.answer === undefined || this.isOld) return this.script(received);
+    const ready = new FakeReady(request, stop);
+    this.#ready.set(claims.jti, ready);
+    return ready.respond(await this.script(received));
+  }
+
+  #extend({ jti }: RequestClaims, { body }: RequestInit): Response {
+    const { held_nano_usd: heldNanoUsd } = Extension.parse(JSON.parse(String(body)));
+    this.extensions.push({ requestId: jti, heldNanoUsd });
+    const ready = this.#ready.get(jti);
+    if (ready === undefined) return new Response(null, { status: 404 });
+    return Response.json({ held_nano_usd: ready.extend(heldNanoUsd) });
+  }
+
+  readonly #ready = new Map<string, FakeReady>();
 
   readonly #stops = new Map<string, AbortController>();
 

@@ -3,10 +3,9 @@
  * to the real count where credit is short; grown while tokens flow; and resolved once.
  * `held → posted | voided | expired` is TigerBeetle's two-phase transfer with a size that can change.
  */
-import * as protocol from '../../gpu-pool/protocol/charge.ts';
 import { type NanoUsd, nanoUsd } from './money.ts';
-import { chargeFor, type Price, toTokenPrice } from './pricing.ts';
-import { toNodeUsage, type Usage } from './usage.ts';
+import { chargeFor, type Price } from './pricing.ts';
+import type { Usage } from './usage.ts';
 
 export type RequestState = 'held' | 'posted' | 'voided' | 'expired';
 
@@ -92,7 +91,7 @@ export function nextHold(
 
 /** Completion tokens that a hold still covers after `usage`; negative when usage exceeds the hold. */
 export function tokensLeft(heldNanoUsd: NanoUsd, usage: Usage, price: Price): number {
-  return protocol.tokensLeft(heldNanoUsd, toNodeUsage(usage), toTokenPrice(price));
+  return Math.floor((heldNanoUsd - chargeFor(usage, price)) / price.outputNanoUsd);
 }
 
 /**
