@@ -29,6 +29,7 @@ export class ActiveRequest {
   #abortSent = false;
   #reason: AbortReason | null = null;
   #onGraceExpired: (() => void) | null = null;
+  #onExtend: (heldNanoUsd: number) => number | null = () => null;
   #graceExpired = false;
   /** Made when someone wants its signal: most requests are never aborted, and wait for nothing. */
   #aborted: AbortController | null = null;
@@ -105,6 +106,16 @@ export class ActiveRequest {
   /** Whether an abort reaches all that runs. A choice without a known id ends only when the engine sees that its client is gone. */
   get #reachable(): boolean {
     return this.#promptPassId !== null || this.#choiceIds.every((id) => id !== undefined);
+  }
+
+  /** Sets what is called when the edge says what the answer may cost; it returns what it may cost then. */
+  setExtendCallback(callback: (heldNanoUsd: number) => number | null): void {
+    this.#onExtend = callback;
+  }
+
+  /** Takes what the answer may cost. @returns what it may cost now; null: it has no bound */
+  extend(heldNanoUsd: number): number | null {
+    return this.#onExtend(heldNanoUsd);
   }
 
   #expireGrace(): void {

@@ -1,21 +1,47 @@
-/** The HTTP answer to the edge while it is written: its head goes out with the first event. */
+/**
+ * The HTTP answer to the edge while it is written: its head goes out with the first text, and writing pauses while the
+ * reader is slow, or the client's money does not reach.
+ */
 import type { ServerResponse } from 'node:http';
+import { KEEP_ALIVE_MS, KeepAliveSigns } from '../answers/keep-alive.ts';
 import type { NodeChunk, NodeUsage } from '../protocol/schemas.ts';
-import { type RequestError, sendError, toNodeError } from './request-error.ts';
+import type { AnswerBody } from './answer-body.ts';
+import { sendError } from './request-error.ts';
 import { ResponseWriter } from './response-writer.ts';
+import type { EngineRunResult } from './run-result.ts';
 
-const DONE = 'data: [DONE]\n\n';
+export interface AnswerOptions {
+  /** How long a reader may take nothing, and a part of the answer wait for money. */
+  readerDeadlineMs: number;
+  /** Aborted when the request is: what waits for money then waits no longer. */
+  aborted: AbortSignal;
+  /** Called when the reader leaves before the end. */
+  onDisconnect(): void;
+}
 
 export class Answer {
   readonly #res: ServerResponse;
   readonly #writer: ResponseWriter;
+  readonly #body: AnswerBody;
+  readonly #options: AnswerOptions;
+  readonly #signs = new KeepAliveSigns();
+  #keepAlive: NodeJS.Timeout | undefined;
+  /** Something was written since the last look of the keep-alive. */
+  #wrote = false;
+  /** Wakes whoever waits for a larger hold. */
+  #onPaid: () => void = () => {};
 
-  /** `onDisconnect` is called when the reader leaves before the end. */
-  constructor(res: ServerResponse, options: { readerDeadlineMs: number; onDisconnect(): void }) {
+  constructor(res: ServerResponse, body: AnswerBody, options: AnswerOptions) {
+    const { readerDeadlineMs } = options;
     this.#res = res;
-    this.#writer = new ResponseWriter(res, options.readerDeadlineMs);
+    this.#writer = new ResponseWriter(res, { headers: body.headers, readerDeadlineMs });
+    this.#body = body;
+    this.#options = options;
+    options.aborted.addEventListener('abort', () => this.#onPaid());
     res.on('error', () => {});
     res.on('close', () => {
+      clearInterval(this.#keepAlive);
+      this.#onPaid();
       if (!res.writableEnded) options.onDisconnect();
     });
   }
@@ -29,30 +55,51 @@ export class Answer {
     return this.#writer.draining;
   }
 
-  /** Writes an event for each chunk. Resolves when the reader can take more, or has left. */
-  chunks(chunks: readonly NodeChunk[]): Promise<void> {
-    let text = '';
-    for (const chunk of chunks) text += eventOf(chunk);
-    return this.#writer.write(text);
+  /** Writes what may leave of the chunks, all at once. Resolves when more can be taken, or nobody takes it any more. */
+  async chunks(chunks: readonly NodeChunk[]): Promise<void> {
+    await this.#write(this.#body.take(chunks));
+    await this.#paid();
   }
 
-  /** Ends a complete answer with [DONE]. */
-  done(): void {
-    this.#writer.end(DONE);
+  /** Takes what the answer may cost. @returns what it may cost now; null: it has no bound */
+  extend(heldNanoUsd: number): number | null {
+    const extended = this.#body.extend(heldNanoUsd);
+    if (extended === null) return null;
+    void this.#write(extended.text);
+    if (!this.#body.isWaiting) this.#onPaid();
+    return extended.heldNanoUsd;
   }
 
-  /** Ends an aborted answer: a last usage without text, then [DONE]. */
-  doneEarly(usage: NodeUsage): void {
-    this.#writer.end(eventOf({ choices: [], usage }) + DONE);
+  /** Ends the answer. A failure is an HTTP status while the head has not gone out. @param generated its whole usage */
+  end(result: EngineRunResult, generated: NodeUsage): void {
+    if (result.kind === 'failed' && !this.started) sendError(this.#res, result.error);
+    else this.#writer.end(this.#body.end(result, generated));
   }
 
-  /** Ends a failed answer: as an HTTP status while the head has not gone out, else as an event without [DONE]. */
-  fail(error: RequestError): void {
-    if (this.started) this.#writer.end(eventOf(toNodeError(error)));
-    else sendError(this.#res, error);
+  #alive(): void {
+    const isSilent = !this.#wrote && !this.#res.writableNeedDrain;
+    this.#wrote = false;
+    if (!isSilent) return;
+    void this.#write(this.#body.alive(this.#signs.isDue()));
+    // A keep-alive is no reason to leave out the next one.
+    this.#wrote = false;
   }
-}
 
-function eventOf(event: object): string {
-  return `data: ${JSON.stringify(event)}\n\n`;
+  async #write(text: string): Promise<void> {
+    if (this.#res.destroyed || text === '') return;
+    this.#keepAlive ??= setInterval(() => this.#alive(), KEEP_ALIVE_MS);
+    this.#wrote = true;
+    await this.#writer.write(text);
+  }
+
+  /** Waits until the client's money reaches for all that is there. Like a slow reader, the edge has a deadline for it. */
+  async #paid(): Promise<void> {
+    while (this.#body.isWaiting && !this.#options.aborted.aborted && !this.#res.destroyed) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(() => this.#res.destroy(), this.#options.readerDeadlineMs);
+      this.#onPaid = resolve;
+      await promise;
+      clearTimeout(timer);
+    }
+  }
 }

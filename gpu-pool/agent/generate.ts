@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GenerateRequest } from '../protocol/schemas.ts';
 import { ActiveRequest } from './active-requests.ts';
 import { Answer } from './answer.ts';
+import { answerBody } from './answer-body.ts';
 import { readJsonBody } from './body.ts';
 import { EngineRun } from './engine-run.ts';
 import type { GenerateContext } from './generate-context.ts';
@@ -23,10 +24,12 @@ export async function generate(
     return sendError(res, admitted);
   }
   const { activeRequest, request, seq } = admitted;
-  const answer = new Answer(res, {
+  const answer = new Answer(res, answerBody(request, activeRequest.startedAtMs, context.now), {
     readerDeadlineMs: context.deadlines.idleMs,
+    aborted: activeRequest.signal,
     onDisconnect: () => activeRequest.abort('disconnect'),
   });
+  activeRequest.setExtendCallback((heldNanoUsd) => answer.extend(heldNanoUsd));
   if (res.destroyed) activeRequest.abort('disconnect');
 
   const run = new EngineRun(context, { activeRequest, request, seq, answer });
@@ -38,9 +41,7 @@ export async function generate(
   const receipt = run.receipt(result);
   const journaled = context.journal.closed(receipt);
   // The answer does not wait for the disk. Should the agent die before it, the receipt is 'lost', as in the middle of one.
-  if (result.kind === 'finished') answer.done();
-  else if (result.kind === 'aborted') answer.doneEarly(receipt.usage);
-  else answer.fail(result.error);
+  answer.end(result, receipt.usage);
   context.activeRequests.remove(activeRequest);
   context.aborts.requestEnded(activeRequest, { engineEnded: run.engineEnded });
   context.metrics.receipt(receipt);

@@ -1,13 +1,14 @@
 /**
- * The agent's HTTP server for the edge. Anyone may reach it: it has three routes that need a token, and a health
+ * The agent's HTTP server for the edge. Anyone may reach it: it has four routes that need a token, and a health
  * check.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { ABORT_PATH, COUNT_PATH, GENERATE_PATH } from '../protocol/schemas.ts';
+import { ABORT_PATH, COUNT_PATH, EXTEND_PATH, Extension, GENERATE_PATH } from '../protocol/schemas.ts';
+import { readJsonBody } from './body.ts';
 import { count } from './count.ts';
 import { generate } from './generate.ts';
 import type { GenerateContext } from './generate-context.ts';
-import { isRequestError, sendError, sendJson } from './request-error.ts';
+import { isRequestError, type RequestError, sendError, sendJson } from './request-error.ts';
 
 /** Longer than the 60 to 75 s for which proxies and workerd keep idle connections, so that they close first. */
 const KEEP_ALIVE_MS = 95_000;
@@ -57,6 +58,8 @@ async function handle(
       return count(context, req, res);
     case `POST ${ABORT_PATH}`:
       return abort(context, req, res);
+    case `POST ${EXTEND_PATH}`:
+      return extend(context, req, res);
     default:
       return sendJson(res, 404, { error: { code: 'not_found', message: 'Route not found.' } });
   }
@@ -73,4 +76,22 @@ async function abort(context: GenerateContext, req: IncomingMessage, res: Server
   const activeRequest = context.activeRequests.find(token.claims);
   activeRequest?.abort('edge');
   sendJson(res, 200, { aborted: activeRequest !== undefined });
+}
+
+/** Tells the request that the claims name what it may cost; 404 where it does not run, or has no bound. */
+async function extend(context: GenerateContext, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  const refuse = (error: RequestError) => {
+    context.metrics.requestError(error.code);
+    sendError(res, error);
+  };
+  const token = await context.verifyToken(req.headers);
+  if (isRequestError(token)) return refuse(token);
+  const body = await readJsonBody(req);
+  if (isRequestError(body)) return refuse(body);
+  const extension = Extension.safeParse(body.json);
+  if (!extension.success)
+    return refuse({ code: 'bad_request', message: 'The request body does not follow the protocol.' });
+  const kept = context.activeRequests.find(token.claims)?.extend(extension.data.held_nano_usd) ?? null;
+  if (kept === null) sendJson(res, 404, { error: { code: 'not_found', message: 'Nothing to extend.' } });
+  else sendJson(res, 200, { held_nano_usd: kept } satisfies Extension);
 }

@@ -1,11 +1,10 @@
 /**
- * Writes an event stream to the edge. What is written within one turn of the event loop leaves as one write at its end, and
+ * Writes an answer to the edge. What is written within one turn of the event loop leaves as one write at its end, and
  * an answer that ends in its first turn leaves with its head as one: a write of its own costs as much as ten events.
  */
 import type { ServerResponse } from 'node:http';
 
 const HEAD = {
-  'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-store',
   // Without this header an nginx in front of the agent would collect tokens before it passes them on.
   'x-accel-buffering': 'no',
@@ -13,6 +12,7 @@ const HEAD = {
 
 export class ResponseWriter {
   readonly #res: ServerResponse;
+  readonly #head: Readonly<Record<string, string>>;
   readonly #readerDeadlineMs: number;
   /** What waits for the end of the turn. */
   #text = '';
@@ -21,10 +21,14 @@ export class ResponseWriter {
   /** Until the reader takes more; null: it does. */
   #draining: Promise<void> | null = null;
 
-  /** @param readerDeadlineMs how long a reader may take nothing */
-  constructor(res: ServerResponse, readerDeadlineMs: number) {
+  /** @param options.readerDeadlineMs how long a reader may take nothing */
+  constructor(
+    res: ServerResponse,
+    options: { headers: Readonly<Record<string, string>>; readerDeadlineMs: number },
+  ) {
     this.#res = res;
-    this.#readerDeadlineMs = readerDeadlineMs;
+    this.#head = { ...HEAD, ...options.headers };
+    this.#readerDeadlineMs = options.readerDeadlineMs;
   }
 
   /** Whether anything has been written, so that no status can be sent any more. */
@@ -52,7 +56,7 @@ export class ResponseWriter {
     const rest = this.#text + text;
     this.#text = '';
     if (!this.#res.headersSent)
-      this.#res.writeHead(200, { ...HEAD, 'content-length': Buffer.byteLength(rest) });
+      this.#res.writeHead(200, { ...this.#head, 'content-length': Buffer.byteLength(rest) });
     this.#res.end(rest);
   }
 
@@ -61,7 +65,7 @@ export class ResponseWriter {
     const text = this.#text;
     this.#text = '';
     if (this.#res.destroyed) return;
-    if (!this.#res.headersSent) this.#res.writeHead(200, HEAD);
+    if (!this.#res.headersSent) this.#res.writeHead(200, this.#head);
     if (!this.#res.write(text)) this.#draining ??= this.#drained();
   }
 
