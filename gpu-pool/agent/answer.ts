@@ -13,8 +13,8 @@ import type { EngineRunResult } from './run-result.ts';
 export interface AnswerOptions {
   /** How long a reader may take nothing, and a part of the answer wait for money. */
   readerDeadlineMs: number;
-  /** Aborted when the request is: what waits for money then waits no longer. */
-  aborted: AbortSignal;
+  /** The signal that the request is aborted: what waits for money then waits no longer. Most answers never ask for it. */
+  aborted: () => AbortSignal;
   /** Called when the reader leaves before the end. */
   onDisconnect(): void;
 }
@@ -37,11 +37,9 @@ export class Answer {
     this.#writer = new ResponseWriter(res, { headers: body.headers, readerDeadlineMs });
     this.#body = body;
     this.#options = options;
-    options.aborted.addEventListener('abort', () => this.#onPaid());
     res.on('error', () => {});
     res.on('close', () => {
       clearInterval(this.#keepAlive);
-      this.#onPaid();
       if (!res.writableEnded) options.onDisconnect();
     });
   }
@@ -94,12 +92,17 @@ export class Answer {
 
   /** Waits until the client's money reaches for all that is there. Like a slow reader, the edge has a deadline for it. */
   async #paid(): Promise<void> {
-    while (this.#body.isWaiting && !this.#options.aborted.aborted && !this.#res.destroyed) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(() => this.#res.destroy(), this.#options.readerDeadlineMs);
-      this.#onPaid = resolve;
-      await promise;
-      clearTimeout(timer);
-    }
+    const res = this.#res;
+    if (!this.#body.isWaiting || res.destroyed) return;
+    const aborted = this.#options.aborted();
+    if (aborted.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(() => res.destroy(), this.#options.readerDeadlineMs);
+    this.#onPaid = resolve;
+    aborted.addEventListener('abort', () => resolve());
+    res.on('close', resolve);
+    await promise;
+    clearTimeout(timer);
+    res.off('close', resolve);
   }
 }

@@ -26,7 +26,7 @@ export async function generate(
   const { activeRequest, request, seq } = admitted;
   const answer = new Answer(res, answerBody(request, activeRequest.startedAtMs, context.now), {
     readerDeadlineMs: context.deadlines.idleMs,
-    aborted: activeRequest.signal,
+    aborted: () => activeRequest.signal,
     onDisconnect: () => activeRequest.abort('disconnect'),
   });
   activeRequest.setExtendCallback((heldNanoUsd) => answer.extend(heldNanoUsd));

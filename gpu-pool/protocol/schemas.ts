@@ -2,8 +2,8 @@
  * Schemas of the protocol between edge and agents. Both sides import this file and parse with it everything they receive,
  * so a message that one side does not understand fails as soon as it arrives.
  *
- * Edge → agent   `POST /v1/generate` and `POST /v1/abort`, with a request token (EdDSA, keys at the edge's JWKS) and the
- *                request's claims in a header beside it.
+ * Edge → agent   `POST /v1/generate`, `/v1/extend` and `/v1/abort`, with a request token (EdDSA, keys at the edge's JWKS)
+ *                and the request's claims in a header beside it.
  * Agent → edge   `POST /fleet/enrol`, once, with a join token; `POST /fleet/heartbeat` with a node token.
  * Recipes → edge `GET /fleet/model`, with a join token, which stays unused.
  */
@@ -189,7 +189,8 @@ const ToolCallDelta = z.object({
 });
 
 /**
- * One `data:` event of a `/v1/generate` answer (`text/event-stream`, 200). Every chunk carries usage. The stream ends with
+ * One `data:` event of a `/v1/generate` answer (`text/event-stream`, 200) to a request without `answer`; gpu-pool/answers/marks.ts
+ * describes the answer to one with it, which has the header `tollgate-answer`. Every chunk carries usage. The stream ends with
  * `data: [DONE]`; without it the answer is incomplete. `choices` may be empty in a last chunk that only reports usage, for
  * example after an abort.
  */
