@@ -10,10 +10,11 @@ import type { ChatMessage, FinishReason, NodeChunk } from '../../gpu-pool/protoc
 import { withObjectArguments } from '../../worker/domain/engine-text.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
 import { anthropicMessages } from '../../worker/gateway/dialects/anthropic-messages.ts';
-import type { AnswerEnd, Dialect } from '../../worker/gateway/dialects/dialect.ts';
-import { eventsOf, wholeOf } from '../../worker/gateway/dialects/formatted.ts';
+import type { Dialect } from '../../worker/gateway/dialects/dialect.ts';
 import { openaiChat } from '../../worker/gateway/dialects/openai-chat.ts';
 import { openaiResponses } from '../../worker/gateway/dialects/openai-responses.ts';
+import type { AnswerEnd } from './formatted-answer.ts';
+import { eventsOf, wholeOf } from './formatted-answer.ts';
 
 const RUNS = 150;
 const HEAD = {

@@ -3,12 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { nanoUsd } from '../../worker/domain/money.ts';
 import { anthropicMessages } from '../../worker/gateway/dialects/anthropic-messages.ts';
 import { type Dialect, envelopeIn } from '../../worker/gateway/dialects/dialect.ts';
-import { eventsOf } from '../../worker/gateway/dialects/formatted.ts';
 import { openaiChat } from '../../worker/gateway/dialects/openai-chat.ts';
 import { openaiCompletions } from '../../worker/gateway/dialects/openai-completions.ts';
 import { openaiResponses } from '../../worker/gateway/dialects/openai-responses.ts';
 import { type ApiError, errorResponseWith } from '../../worker/http/api-error.ts';
 import { type Action, CLIENTS, type ReceivedError, type Spoken } from './clients-of-errors.ts';
+import { eventsOf } from './formatted-answer.ts';
 
 const ORIGIN = 'https://api.example';
 const DIALECTS: Record<Spoken, { dialect: Dialect; promptField: string }> = {

@@ -4,10 +4,10 @@ import { OrderedCalls } from '../../gpu-pool/answers/ordered-calls.ts';
 import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
 import { nanoUsd } from '../../worker/domain/money.ts';
 import { fromNodeUsage, NO_USAGE } from '../../worker/domain/usage.ts';
-import type { AnswerEnd } from '../../worker/gateway/dialects/dialect.ts';
-import { eventsOf, wholeOf } from '../../worker/gateway/dialects/formatted.ts';
 import type { DialectName } from '../../worker/gateway/dialects/index.ts';
 import { readDialectRequest } from './dialect-request.ts';
+import type { AnswerEnd } from './formatted-answer.ts';
+import { eventsOf, wholeOf } from './formatted-answer.ts';
 
 export const REQUEST_ID = 'req_01J00000000000000000000000';
 

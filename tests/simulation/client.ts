@@ -1,4 +1,5 @@
 /** One request as its client makes it: sends, reads at its own pace, may disconnect, and records what it saw. */
+import { withoutMarks } from '../../gpu-pool/answers/marks.ts';
 import type { ClientObservation } from '../laws/world.ts';
 import { enter } from './context.ts';
 import type { Isolate } from './isolate.ts';
@@ -49,6 +50,7 @@ export class Client {
   readonly #onByte: (requestId: string) => void;
   readonly #onEnd: (seen: ClientObservation) => void;
   readonly #decoder = new TextDecoder();
+  readonly #lines = new AnswerLines();
   #abort: SimAbortController | null = null;
   #reader: ReturnType<NonNullable<SimResponse['body']>['getReader']> | null = null;
   #isolate: Isolate | null = null;
@@ -121,10 +123,9 @@ export class Client {
   #receive(bytes: Uint8Array): void {
     const text = this.#decoder.decode(bytes, { stream: true });
     const { status, requestId, replayed } = this.seen;
-    // keep-alive comments and blank lines of a stream are not part of an answer
-    const isAnswer = text.replaceAll(': keep-alive\n\n', '').trim() !== '';
+    const isAnswer = this.#lines.take(text);
     if (status === 200 && !replayed && isAnswer) this.#onByte(requestId!);
-    // a keep-alive comment causes no pause: a slow client's socket would have buffered it
+    // a comment causes no pause: a slow client's socket would have buffered it
     const isPaused = isAnswer && this.#chunks < PAUSES_MAX;
     const pauseMs = isPaused ? this.#request.behavior.pauseMs : 0;
     this.#afterLatency(pauseMs, () => {
@@ -156,16 +157,34 @@ export class Client {
     this.#ended = true;
     this.#stopListening();
     const { seen } = this;
-    seen.ending = ending ?? endingOf(this.#text, seen.status!);
-    seen.text = this.#text;
-    seen.deliveredTokens = tokensIn(this.#text);
-    seen.costNanoUsd = costIn(this.#text);
+    const text = withoutMarks(this.#text);
+    seen.ending = ending ?? endingOf(text, seen.status!);
+    seen.text = text;
+    seen.deliveredTokens = tokensIn(text);
+    seen.costNanoUsd = costIn(text);
     seen.endedAtMs = this.#universe.nowMs;
     this.#universe.note(
       `client ${seen.ending} ${seen.status} ${seen.deliveredTokens}`,
       seen.requestId ?? seen.accountId,
     );
     this.#onEnd(seen);
+  }
+}
+
+/** Comments and blank lines of a stream are not part of an answer. */
+class AnswerLines {
+  #isComment = false;
+  #isNewLine = true;
+
+  /** @returns whether the next text of a stream holds a part of the answer */
+  take(text: string): boolean {
+    let isAnswer = false;
+    for (const character of text) {
+      if (this.#isNewLine) this.#isComment = character === ':';
+      this.#isNewLine = character === '\n';
+      isAnswer ||= !this.#isComment && character.trim() !== '';
+    }
+    return isAnswer;
   }
 }
 

@@ -8,7 +8,7 @@ import { type Context, CURRENT } from './context.ts';
 import type { Task } from './life.ts';
 import { abortSignals, SimAbortController } from './platform/abort.ts';
 import { SimBlob, SimHeaders, SimRequest, SimResponse } from './platform/http.ts';
-import { SimCompressionStream, SimReadableStream } from './platform/streams.ts';
+import { SimCompressionStream, SimIdentityTransformStream, SimReadableStream } from './platform/streams.ts';
 import { subtle } from './platform/subtle.ts';
 
 export function simulatedGlobals(): Globals {
@@ -42,6 +42,7 @@ export function simulatedGlobals(): Globals {
     Request: SimRequest,
     Response: SimResponse,
     ReadableStream: SimReadableStream,
+    IdentityTransformStream: SimIdentityTransformStream,
     CompressionStream: SimCompressionStream,
     DecompressionStream: class {},
     Blob: SimBlob,

@@ -23,6 +23,7 @@ import { config, type Env } from '../../worker/env.ts';
 import { publicJwks } from '../../worker/tokens/edge-keys.ts';
 import { FakeReady } from './fake-ready.ts';
 import { QUIET_LOAD } from './fleet/fixtures.ts';
+import { nativeBody } from './native-body.ts';
 
 const env = bindings as unknown as Env;
 
@@ -329,7 +330,10 @@ export function endless(prompt = 10, everyMs = 2): Script {
   };
 }
 
-/** Makes an abort act as it does in fetch: it ends the wait for the response, and breaks a body that is being read. */
+/**
+ * The response as fetch gives it: its body is the runtime's own, and an abort ends the wait for the response and breaks a body
+ * that is being read.
+ */
 async function untilDisconnected(
   answering: Response | Promise<Response>,
   signal: AbortSignal | null,
@@ -344,16 +348,13 @@ async function untilDisconnected(
   const response = await Promise.race([answering, aborted]);
   if (!response.body) return response;
   const reader = response.body.getReader();
-  const source = {
-    async pull(controller: ReadableStreamDefaultController<Uint8Array>) {
-      const { done, value } = await Promise.race([reader.read(), aborted]);
-      if (done) controller.close();
-      else controller.enqueue(value);
-    },
-    cancel() {
-      onDisconnected();
-      return reader.cancel();
-    },
+  const next = async () => {
+    const { done, value } = await Promise.race([reader.read(), aborted]);
+    return done ? null : value;
   };
-  return new Response(new ReadableStream<Uint8Array>(source, { highWaterMark: 0 }), response);
+  const cancel = () => {
+    onDisconnected();
+    reader.cancel().catch(() => undefined);
+  };
+  return new Response(nativeBody(next, cancel), response);
 }

@@ -12,6 +12,8 @@ import {
   type NodeUsage,
 } from '../../gpu-pool/protocol/schemas.ts';
 
+const KEEP_ALIVE_MS = 1_000;
+
 const STATUS = {
   unauthorized: 401,
   bad_request: 400,
@@ -39,6 +41,7 @@ export class FakeReady {
   /** The error of an answer that has not begun. */
   #refused: NodeError['error'] | null = null;
   #sent = false;
+  #reading: Promise<ReadableStreamReadResult<Uint8Array>> | null = null;
 
   /** @param stop aborted when the edge stops the request */
   constructor({ answer, budget }: GenerateRequest, stop: AbortSignal) {
@@ -94,7 +97,12 @@ export class FakeReady {
         });
         continue;
       }
-      const { done, value } = await reader.read();
+      const read = await this.#read(reader);
+      if (read === 'quiet') {
+        if (!this.#sent) continue;
+        return this.#answer.alive(Date.now(), false);
+      }
+      const { done, value } = read;
       if (done) return this.#begun === '' ? null : this.#rest();
       const blocks = (this.#begun + this.#decoder.decode(value, { stream: true })).split('\n\n');
       this.#begun = blocks.pop()!;
@@ -104,6 +112,18 @@ export class FakeReady {
         return text;
       }
     }
+  }
+
+  /** As an agent, it keeps alive: otherwise nobody would notice that a client has left. */
+  #read(reader: ReadableStreamDefaultReader<Uint8Array>) {
+    this.#reading ??= reader.read().finally(() => {
+      this.#reading = null;
+    });
+    let timer: ReturnType<typeof setTimeout>;
+    const quiet = new Promise<'quiet'>((resolve) => {
+      timer = setTimeout(() => resolve('quiet'), KEEP_ALIVE_MS);
+    });
+    return Promise.race([this.#reading, quiet]).finally(() => clearTimeout(timer));
   }
 
   #rest(): string {

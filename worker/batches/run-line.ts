@@ -6,7 +6,6 @@ import type { PauseReason } from '../domain/batch.ts';
 import { type NanoUsd, nanoUsd } from '../domain/money.ts';
 import { NO_USAGE, type Usage } from '../domain/usage.ts';
 import { config, type Env } from '../env.ts';
-import type { KeptAnswer } from '../gateway/answer.ts';
 import { type Dialect, envelopeIn } from '../gateway/dialects/dialect.ts';
 import type { RequestHold, Settlement } from '../gateway/hold/request-hold.ts';
 import { WalletHold } from '../gateway/hold/wallet-hold.ts';
@@ -14,6 +13,7 @@ import { Deadlines } from '../gateway/node/deadlines.ts';
 import { readRequest } from '../gateway/read-request.ts';
 import { serve } from '../gateway/serve.ts';
 import { ClientDisconnect } from '../gateway/stream/disconnect.ts';
+import { type KeptAnswer, wholeAnswer } from '../gateway/whole-answer.ts';
 import { type ApiError, statusOf } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import { describeError } from '../lib/describe-error.ts';
@@ -116,26 +116,21 @@ export async function runLine(env: Env, line: LineRequest): Promise<LineOutcome>
         ...{ requestId, createdAtMs: nowMs, modelId: model.id, revision: model.revision },
         ignored: dialectRequest.request.ignored,
       },
-      events: null,
       tariff: 'batch',
       isKeyed: false,
       // No client waits for a batch line, so none disconnects.
       disconnect: new ClientDisconnect(),
       deadlines: new Deadlines(),
-      keep: (answer) => {
-        kept = answer;
-        line.keep(answer);
-      },
     });
     if (!served.ok) return judge(env, line, served.error);
     hold = served.hold;
-    for await (const chunk of served.chunks) {
-      if (chunk.kind === 'error') return judge(env, line, chunk.error);
-      if (chunk.kind !== 'text') continue;
-      const { settlement } = (kept as KeptAnswer | null) ?? { settlement: null };
-      return { kind: 'answered', status: 200, body: chunk.text, settlement };
-    }
-    throw new Error('an answer ended without its last chunk');
+    const result = await wholeAnswer(served.context, (answer) => {
+      kept = answer;
+      line.keep(answer);
+    });
+    if (!result.ok) return judge(env, line, result.error);
+    const { settlement } = (kept as KeptAnswer | null) ?? { settlement: null };
+    return { kind: 'answered', status: 200, body: result.text, settlement };
   } catch (error) {
     console.error(JSON.stringify({ event: 'batch_line_failed', requestId, error: describeError(error) }));
     await hold.void(null);

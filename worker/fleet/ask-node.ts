@@ -70,8 +70,7 @@ export async function askNode(
     context_tokens: contextTokens,
     prompt_tokens_max: promptTokensMax,
   };
-  const headers = () => nodeHeaders(settings, node.id, claims);
-  const requestHeaders = await headers();
+  const requestHeaders = await nodeHeaders(settings, node.id, claims);
   const startedMs = Date.now();
   const isLate = () => Date.now() - startedMs >= FIRST_TOKEN_MS_MAX;
   const abort = new AbortController();
@@ -87,7 +86,7 @@ export async function askNode(
       signal: abort.signal,
     });
     if (!response.ok || response.body === null) return await faultOf(response);
-    stream = new NodeStream(node, response.body, { headers, idleDeadlineMs: settings.idleDeadlineMs });
+    stream = new NodeStream(response.body, { idleDeadlineMs: settings.idleDeadlineMs });
     const first = await stream.next(Math.max(1, startedMs + FIRST_TOKEN_MS_MAX - Date.now()));
     if (first.kind !== 'chunk') return isLate() ? 'first_token_late' : 'broken_off';
     clearTimeout(timer);

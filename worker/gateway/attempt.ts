@@ -1,5 +1,6 @@
 /** One attempt at one node: the call, its deadline, and who is to blame when it fails. */
-import { GENERATE_PATH } from '../../gpu-pool/protocol/constants.ts';
+import type { AnswerFormat } from '../../gpu-pool/protocol/answer-format.ts';
+import { ANSWER_HEADER, ANSWER_READY, GENERATE_PATH } from '../../gpu-pool/protocol/constants.ts';
 import type { NodeError } from '../../gpu-pool/protocol/schemas.ts';
 import type { PoolSnapshot } from '../domain/node.ts';
 import { clampRetryAfterMs } from '../domain/routing/overload.ts';
@@ -8,19 +9,26 @@ import { config, type Env } from '../env.ts';
 import type { ApiError } from '../http/api-error.ts';
 import { nodeHeaders } from '../tokens/node-headers.ts';
 import type { Admission } from './admission.ts';
+import type { HoldWindow } from './hold/hold-window.ts';
+import { AnswerReader } from './node/answer-reader.ts';
+import { NodeCalls } from './node/calls.ts';
 import type { Deadlines } from './node/deadlines.ts';
 import { readNodeErrorBody } from './node/error.ts';
 import type { NodeAttempt } from './node/local-state.ts';
+import { type NodeAnswer, readyAnswer } from './node/node-answer.ts';
 import type { Party } from './node/outlook.ts';
-import { type NodeEvent, NodeStream } from './node/stream.ts';
+import { type AnswerBody, budgetOf } from './node/request-body.ts';
 import type { ClientDisconnect } from './stream/disconnect.ts';
 
 export interface Forwarded {
-  readonly stream: NodeStream;
-  readonly first: NodeEvent;
+  readonly answer: NodeAnswer;
+  /** The branch of a streamed answer that passes to the client; null: the answer is sent whole. */
+  readonly toClient: ReadableStream<Uint8Array> | null;
+  /** Has read the first bytes. */
+  readonly reader: AnswerReader;
   /** from the beginning of forwarding, over all attempts */
   readonly ttftMs: number;
-  /** The reader of `stream` must call `attempt.end()` in every case. */
+  /** The reader of the answer must call `attempt.end()` in every case. */
   readonly attempt: NodeAttempt;
 }
 
@@ -28,8 +36,9 @@ export interface Forwarded {
 export interface ForwardContext {
   readonly env: Env;
   readonly admission: Admission;
-  /** JSON of a GenerateRequest */
-  readonly body: string;
+  readonly format: AnswerFormat;
+  readonly body: AnswerBody;
+  readonly holdWindow: HoldWindow;
   /** The pool as the isolate knows it at the time of the call, because a retry must not see an old snapshot. */
   readonly pool: () => Promise<PoolSnapshot>;
   readonly route: RouteRequest;
@@ -58,6 +67,13 @@ interface Failed {
   readonly blame: Blame;
 }
 
+export interface ForwardOptions {
+  /** when forwarding began */
+  readonly startedMs: number;
+  /** See `AnswerReader`. Each attempt at a node begins anew. */
+  readonly newTake: () => (bytes: Uint8Array) => void;
+}
+
 type AttemptResult = { ok: true; forwarded: Forwarded } | Failed;
 
 /**
@@ -67,10 +83,10 @@ type AttemptResult = { ok: true; forwarded: Forwarded } | Failed;
 export async function tryNode(
   context: ForwardContext,
   attempt: NodeAttempt,
-  startedMs: number,
+  options: ForwardOptions,
 ): Promise<AttemptResult> {
   try {
-    const outcome = await ask(context, attempt, startedMs);
+    const outcome = await ask(context, attempt, options);
     const nowMs = Date.now();
     if (outcome.ok) {
       attempt.answered(nowMs);
@@ -87,24 +103,16 @@ export async function tryNode(
 }
 
 async function ask(
-  { env, admission, body, disconnect, deadlines }: ForwardContext,
+  context: ForwardContext,
   attempt: NodeAttempt,
-  startedMs: number,
+  { startedMs, newTake }: ForwardOptions,
 ): Promise<AttemptResult> {
+  const { env, admission, body, holdWindow, disconnect, deadlines } = context;
   const { node } = attempt;
-  const { firstTokenDeadlineMs, idleDeadlineMs } = config(env);
+  const { firstTokenDeadlineMs } = config(env);
   const leftMs = startedMs + firstTokenDeadlineMs - Date.now();
   if (leftMs <= 0) return timedOut(firstTokenDeadlineMs, attempt);
-  const claims = {
-    sub: admission.accountId,
-    jti: admission.requestId,
-    model: admission.model.id,
-    max_tokens: Math.max(1, admission.maxTokens * admission.choices),
-    context_tokens: admission.model.contextTokens,
-    prompt_tokens_max: admission.promptTokensMax,
-    ticket: admission.hold.ticket(),
-  };
-  const headers = () => nodeHeaders(config(env), node.id, claims);
+  const headers = () => nodeHeaders(config(env), node.id, claimsOf(admission));
   const generateHeaders = await headers();
 
   const hangUp = new AbortController();
@@ -116,7 +124,6 @@ async function ask(
     isLate = true;
     hangUp.abort();
   });
-  let answered = false;
   const failed = (outcome: Failed): Failed => {
     if (disconnect.aborted) return { ...outcome, blame: 'nobody' };
     const isOver = isLate || Date.now() >= startedMs + firstTokenDeadlineMs;
@@ -127,7 +134,7 @@ async function ask(
     const response = await fetch(node.url + GENERATE_PATH, {
       method: 'POST',
       headers: generateHeaders,
-      body,
+      body: body(holdWindow.heldNanoUsd),
       // A redirect would take the request to an address that is not enrolled.
       redirect: 'manual',
       signal: hangUp.signal,
@@ -136,21 +143,69 @@ async function ask(
       const error = await readNodeErrorBody(response).catch(() => null);
       return failed(failureOf(admission, error, response.headers.get('retry-after')));
     }
-
-    const stream = new NodeStream(node, response.body, { headers, idleDeadlineMs, deadline });
-    const first = await stream.next(Math.max(1, startedMs + firstTokenDeadlineMs - Date.now()));
-    if (first.kind === 'chunk') {
-      answered = true;
-      return { ok: true, forwarded: { stream, first, ttftMs: Date.now() - startedMs, attempt } };
-    }
-    // A stream that ends without a chunk is a failure, too.
-    return failed(failureOf(admission, first.kind === 'broken' ? first.error : null, null));
+    const begun = await answerOf(context, response, { calls: new NodeCalls(node, headers), hangUp });
+    if (!begun.ok) return failed(failureOf(admission, begun.error, null));
+    const { answer } = begun;
+    const [toMeter, toClient] = context.format.stream ? answer.body.tee() : [answer.body, null];
+    const reader = new AnswerReader(toMeter, newTake());
+    await readFirst(reader);
+    const { end, last } = reader.marks;
+    const isEmpty = end !== null && last?.events === 0 && last.usage.prompt_tokens === 0;
+    const hasFailed = end?.ended === 'failed' && last?.events === 0;
+    if (last !== null && !isEmpty && !hasFailed)
+      return { ok: true, forwarded: { answer, toClient, reader, ttftMs: Date.now() - startedMs, attempt } };
+    // An answer that ends without a count is a failure, too.
+    answer.close();
+    return failed(failureOf(admission, end?.error ?? null, null));
   } catch {
+    hangUp.abort();
     return failed({ ...NODE_FAILED, blame: 'node' });
   } finally {
-    if (!answered) deadline.clear();
+    deadline.clear();
     stopListening();
   }
+}
+
+/** Far more than an agent writes before its first mark. */
+const FIRST_BYTES_MAX = 1024 * 1024;
+
+/** Reads to the agent's first mark, which comes with its first text. What has none did not come from an agent. */
+async function readFirst(reader: AnswerReader): Promise<void> {
+  for (let total = 0; total < FIRST_BYTES_MAX && reader.marks.last === null; ) {
+    const bytes = await reader.read();
+    if (bytes === null) return;
+    total += bytes;
+  }
+}
+
+function claimsOf({ accountId, requestId, model, maxTokens, choices, promptTokensMax, hold }: Admission) {
+  return {
+    sub: accountId,
+    jti: requestId,
+    model: model.id,
+    max_tokens: Math.max(1, maxTokens * choices),
+    context_tokens: model.contextTokens,
+    prompt_tokens_max: promptTokensMax,
+    ticket: hold.ticket(),
+  };
+}
+
+/** The answer as the client wants it: as the agent writes it, or as the edge renders it for an agent that is too old. */
+async function answerOf(
+  { env, admission, format, holdWindow, deadlines }: ForwardContext,
+  response: Response,
+  { calls, hangUp }: { calls: NodeCalls; hangUp: AbortController },
+): Promise<{ ok: true; answer: NodeAnswer } | { ok: false; error: NodeError['error'] | null }> {
+  const body = response.body!;
+  if (response.headers.get(ANSWER_HEADER) === ANSWER_READY)
+    return { ok: true, answer: readyAnswer(body, calls, hangUp) };
+  const { renderedAnswer } = await import('./node/rendered-answer.ts');
+  return renderedAnswer(body, {
+    ...{ format, calls, hangUp, deadlines },
+    completionTokensMax: admission.maxTokens * admission.choices,
+    budget: budgetOf(admission, holdWindow.heldNanoUsd),
+    idleDeadlineMs: config(env).idleDeadlineMs,
+  });
 }
 
 const NODE_FAILED: Failed = {

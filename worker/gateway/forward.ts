@@ -1,9 +1,15 @@
 /**
- * Step 5: forwards the request to a node's agent. Another node is tried only until one has sent its first chunk. An answer
- * that is sent whole can still move to another node later: answer.ts then forwards it again.
+ * Step 5: forwards the request to a node's agent. Another node is tried only until one has sent the first of its answer. An
+ * answer that is sent whole can still move to another node later: whole-answer.ts then forwards it again.
  */
 import type { ApiError } from '../http/api-error.ts';
-import { type ForwardContext, type Forwarded, reportFailure, tryNode } from './attempt.ts';
+import {
+  type ForwardContext,
+  type Forwarded,
+  type ForwardOptions,
+  reportFailure,
+  tryNode,
+} from './attempt.ts';
 import { beginAttempt, inFlightTotal, type NodeAttempt } from './node/local-state.ts';
 import type { Party } from './node/outlook.ts';
 import { chooseNode } from './route.ts';
@@ -45,8 +51,15 @@ type ForwardResult =
   /** `nodeId`: the last node that was tried; null: none was */
   | { ok: false; error: ApiError; nodeId: string | null };
 
-/** @param tried ids of nodes that are not tried (again); those that this call tries are added */
-export async function forward(context: ForwardContext, tried: Set<string>): Promise<ForwardResult> {
+/**
+ * @param tried ids of nodes that are not tried (again); those that this call tries are added
+ * @param newTake see `ForwardOptions`
+ */
+export async function forward(
+  context: ForwardContext,
+  tried: Set<string>,
+  newTake: ForwardOptions['newTake'],
+): Promise<ForwardResult> {
   const { admission, pool, route, party, disconnect } = context;
   const startedMs = Date.now();
   let last: { error: ApiError; nodeId: string | null } = {
@@ -79,7 +92,7 @@ export async function forward(context: ForwardContext, tried: Set<string>): Prom
     tried.add(node.id);
     if (isRetry) countRetry(party, 1);
     const attempt = beginAttempt(node, { ...route, party }, Date.now());
-    const outcome = await tryNode(context, attempt, startedMs).finally(() => {
+    const outcome = await tryNode(context, attempt, { startedMs, newTake }).finally(() => {
       if (isRetry) countRetry(party, -1);
     });
     if (outcome.ok) {

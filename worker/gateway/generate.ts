@@ -1,7 +1,6 @@
 /**
- * A request for an answer, in any dialect, from top to bottom: authenticate and read it, then `serve` admits, routes,
- * forwards, meters and settles. The engine always streams, whether the client wants a stream or one object, so there is one
- * way to meter and one way to notice a disconnect.
+ * A request for an answer, in any dialect, from top to bottom: authenticate and read it, `serve` admits it, and `respond.ts`
+ * has it forwarded, metered and settled while the client gets its answer.
  */
 import type { Model } from '../db/catalogue.ts';
 import { joinNames } from '../domain/unread-fields.ts';
@@ -12,28 +11,20 @@ import type { Principal } from '../http/authenticate.ts';
 import { readJsonObject } from '../http/read-body.ts';
 import { type ApiContext, collectResponseHeaders, responseHeaders } from '../http/response-headers.ts';
 import { describeError } from '../lib/describe-error.ts';
-import {
-  type AnswerEvents,
-  type AnswerHead,
-  type Dialect,
-  type DialectModelRequest,
-  envelopeIn,
-} from './dialects/dialect.ts';
+import { type AnswerHead, type Dialect, type DialectModelRequest, envelopeIn } from './dialects/dialect.ts';
 import { errorBodyIn, errorResponseIn } from './dialects/error-response.ts';
-import { eventsOf } from './dialects/formatted.ts';
 import type { RequestHold } from './hold/request-hold.ts';
 import { WalletHold } from './hold/wallet-hold.ts';
 import { beginIdempotent } from './idempotency/idempotency.ts';
 import type { IdempotentRun } from './idempotency/idempotent-run.ts';
 import { Deadlines } from './node/deadlines.ts';
 import { readRequest } from './read-request.ts';
+import { type Handled, handled, type Reply, streamResponse, wholeResponse } from './respond.ts';
 import { serve } from './serve.ts';
 import type { TurnRequest } from './stored-responses/open.ts';
 import type { OpenedTurn, Turn } from './stored-responses/turn.ts';
-import type { ClientChunk } from './stream/client-chunk.ts';
-import { clientStream } from './stream/client-stream.ts';
 import { ClientDisconnect } from './stream/disconnect.ts';
-import { withKeepAlive } from './stream/keep-alive.ts';
+import { StreamRecord } from './stream/stream-record.ts';
 
 /** Reads what a body refers to from the store of responses (stored-responses/open.ts). */
 export type OpenTurn = (env: Env, request: TurnRequest) => Promise<OpenedTurn>;
@@ -59,10 +50,10 @@ export function generate(loadDialect: () => Promise<Dialect>, openTurn: OpenTurn
       return new Response(begun.body, { headers: { ...headers, 'idempotent-replayed': 'true' } });
     }
 
-    const response = respond(c, dialect, request, begun.run);
+    const responding = respond(c, dialect, request, begun.run);
     // A client that disconnects must not take the settlement with it.
-    waitUntil(response);
-    return response;
+    waitUntil(responding.then(({ done }) => done));
+    return (await responding).response;
   };
 }
 
@@ -135,13 +126,13 @@ async function respond(
   dialect: Dialect,
   { principal, dialectRequest, model, nowMs, turn }: AuthorizedRequest,
   run: IdempotentRun,
-): Promise<Response> {
+): Promise<Handled> {
   const { env } = c;
   const requestId = c.get('requestId');
   const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
   const refuseAndAbandon = async (error: ApiError) => {
     await run.abandon();
-    return errorResponseIn(c, dialect, error);
+    return handled(errorResponseIn(c, dialect, error));
   };
   // Until admission returns, the Wallet may have made a hold whose reply was lost.
   let hold: RequestHold = new WalletHold(env, { requestId, accountId: principal.accountId });
@@ -151,41 +142,41 @@ async function respond(
     const { ignored } = dialectRequest.request;
     const { id: modelId, revision } = model;
     const head: AnswerHead = { requestId, createdAtMs: nowMs, modelId, revision, ignored, turn: turn?.head };
-    const events = dialectRequest.request.stream ? eventsOf(dialectRequest, head) : null;
     const served = await serve(env, {
-      ...{ principal, dialectRequest, head, events, model, nowMs, disconnect, deadlines, waitUntil },
+      ...{ principal, dialectRequest, head, model, nowMs, disconnect, deadlines, waitUntil },
       tariff: 'standard',
       isKeyed: c.req.raw.headers.has('idempotency-key'),
     });
     if (served.rateLimit) c.set('rateLimit', served.rateLimit);
     if (!served.ok) return await refuseAndAbandon(served.error);
+    const { context } = served;
     hold = served.hold;
 
-    // Listening to the runtime costs as much CPU as answering from an idle node, so it begins only when the client waits.
-    const listen = () => disconnect.follow(c.req.raw.signal);
-    const recorded = run.record(turn === null ? served.chunks : turn.record(served.chunks));
-    const chunks = withKeepAlive(recorded, deadlines.newDeadline(), listen);
-    const first = (await chunks.next()).value!;
-    if (first.kind === 'error') return await refuseAndAbandon(first.error);
-    const headers = {
-      ...(await collectResponseHeaders(c)),
-      ...bodyHeadersFor(dialectRequest),
-      ...endHeaders(model),
+    const reply: Reply = {
+      deadline: deadlines.newDeadline(),
+      // Listening to the runtime costs as much CPU as answering from an idle node, so it begins only when the client waits.
+      onWaiting: () => disconnect.follow(c.req.raw.signal),
+      headers: async () => ({
+        ...(await collectResponseHeaders(c)),
+        ...bodyHeadersFor(dialectRequest),
+        ...endHeaders(model),
+      }),
+      refuse: refuseAndAbandon,
     };
-    if (events === null && first.kind === 'text') {
-      // The answer is complete; the next step only stores it for replays.
-      await chunks.next();
-      return new Response(first.text, { headers });
+    const keep = turn?.keep ?? null;
+    const { recorder } = run;
+    if (!dialectRequest.request.stream) {
+      const errorBody = (error: ApiError) => errorBodyIn(c, dialect, error);
+      return await wholeResponse({ ...context, recorder, keep, errorBody }, reply);
     }
-    const textOf = chunkWriter(c, dialect, events);
-    const stream = clientStream(textOf(first), mapped(chunks, textOf), () => disconnect.abort());
-    waitUntil(stream.ended);
-    return new Response(stream.body, { headers });
+    const record = new StreamRecord(context.format, recorder);
+    const publicError = (error: ApiError) => envelopeIn(dialect, error, config(env).publicOrigin).error;
+    return await streamResponse({ ...context, record, keep, publicError }, reply);
   } catch (error) {
     console.error(JSON.stringify({ event: 'request_failed', requestId, error: describeError(error) }));
     await hold.void(null);
     await run.abandon().catch(() => undefined);
-    return errorResponseIn(c, dialect, { reason: 'internal' });
+    return handled(errorResponseIn(c, dialect, { reason: 'internal' }));
   }
 }
 
@@ -199,20 +190,6 @@ function endHeaders({ endsAtMs, endAnnouncedAtMs, successorId }: Model): Record<
   };
 }
 
-/** Writes chunks as the client reads them. After the first byte an error can only be reported in the body. */
-function chunkWriter(
-  c: ApiContext,
-  dialect: Dialect,
-  events: AnswerEvents | null,
-): (chunk: ClientChunk) => string {
-  return (chunk) => {
-    if (chunk.kind === 'text') return chunk.text;
-    if (chunk.kind === 'keep_alive') return events ? (chunk.sign && events.alive()) || COMMENT : BLANK_LINE;
-    const { error } = envelopeIn(dialect, chunk.error, config(c.env).publicOrigin);
-    return events ? events.failed(error) : JSON.stringify(errorBodyIn(c, dialect, chunk.error));
-  };
-}
-
 /** `no-transform` and `identity`: compression on the way would hold events and blank lines back until a block is full. */
 const UNBUFFERED = { 'cache-control': 'no-store, no-transform', 'content-encoding': 'identity' };
 const EVENT_STREAM = { 'content-type': 'text/event-stream; charset=utf-8', ...UNBUFFERED };
@@ -221,12 +198,4 @@ const JSON_BODY = { 'content-type': 'application/json', ...UNBUFFERED };
 function bodyHeadersFor({ request: { stream, ignored } }: DialectModelRequest) {
   const headers = stream ? EVENT_STREAM : JSON_BODY;
   return ignored.length === 0 ? headers : { ...headers, 'x-tollgate-ignored': ignored.join(', ') };
-}
-
-/** Keep-alives as DeepSeek's API sends them: readers of events and of JSON skip them. */
-const COMMENT = ': keep-alive\n\n';
-const BLANK_LINE = '\n';
-
-async function* mapped<A, B>(source: AsyncGenerator<A, void>, map: (value: A) => B): AsyncGenerator<B, void> {
-  for await (const value of source) yield map(value);
 }

@@ -1,6 +1,6 @@
 /**
- * Steps 3 to 7 of a request that has been read, from a client or from a batch: admit, route, then forward, meter and
- * settle. The result is the answer in chunks, or the error that refuses the request.
+ * Steps 3 and 4 of a request that has been read, from a client or from a batch: admit and route. The result is what its
+ * answer needs (streamed-answer.ts, whole-answer.ts), or the error that refuses the request.
  */
 import type { Model } from '../db/catalogue.ts';
 import { tokenEstimate } from '../domain/hold.ts';
@@ -12,23 +12,21 @@ import type { ApiError } from '../http/api-error.ts';
 import type { Principal } from '../http/authenticate.ts';
 import type { Admission } from './admission.ts';
 import { admit } from './admit.ts';
-import { type AnswerContext, type KeptAnswer, streamedAnswer, wholeAnswer } from './answer.ts';
+import type { AnswerContext } from './answer.ts';
 import { cacheSalt } from './cache-salt.ts';
-import type { AnswerEvents, AnswerHead, DialectModelRequest } from './dialects/dialect.ts';
+import { type AnswerHead, answerFormat, type DialectModelRequest } from './dialects/dialect.ts';
+import { HoldWindow } from './hold/hold-window.ts';
 import type { RequestHold } from './hold/request-hold.ts';
 import { poolSnapshot } from './model-cache.ts';
 import type { Deadlines } from './node/deadlines.ts';
-import { nodeBody } from './node/request-body.ts';
+import { answerBody, nodeBody } from './node/request-body.ts';
 import { affinityKey, overloadWaitMs } from './route.ts';
-import type { ClientChunk } from './stream/client-chunk.ts';
 import type { ClientDisconnect } from './stream/disconnect.ts';
 
 export interface ServeRequest {
   readonly principal: Principal;
   readonly dialectRequest: DialectModelRequest;
   readonly head: AnswerHead;
-  /** null: the answer is one object */
-  readonly events: AnswerEvents | null;
   readonly model: Model;
   /** A batch has its own price, runs only on idle capacity, and counts against spending caps alone. */
   readonly tariff: Tariff;
@@ -39,17 +37,15 @@ export interface ServeRequest {
   readonly disconnect: ClientDisconnect;
   readonly deadlines: Deadlines;
   readonly waitUntil: (promise: Promise<unknown>) => void;
-  /** Called with a whole answer before it is settled, so that a batch never pays for an answer that it has lost. */
-  readonly keep?: (kept: KeptAnswer) => void;
 }
 
 export type Served =
-  | { ok: true; hold: RequestHold; rateLimit: RateLimitState; chunks: AsyncGenerator<ClientChunk, void> }
+  | { ok: true; hold: RequestHold; rateLimit: RateLimitState; context: AnswerContext }
   | { ok: false; error: ApiError; rateLimit?: RateLimitState };
 
 export async function serve(env: Env, serveRequest: ServeRequest): Promise<Served> {
-  const { principal, dialectRequest, head, events, model, tariff, isKeyed } = serveRequest;
-  const { nowMs, disconnect, deadlines, waitUntil, keep } = serveRequest;
+  const { principal, dialectRequest, head, model, tariff, isKeyed } = serveRequest;
+  const { nowMs, disconnect, deadlines, waitUntil } = serveRequest;
   const { request } = dialectRequest;
 
   const party = { accountId: principal.accountId, background: tariff === 'batch' };
@@ -70,28 +66,28 @@ export async function serve(env: Env, serveRequest: ServeRequest): Promise<Serve
   if (!admitted.ok) return admitted;
   const { admission } = admitted;
 
+  const format = answerFormat(dialectRequest, head);
+  const body = nodeBody(request, {
+    // An engine takes 0 for no limit.
+    max_tokens: Math.max(1, admission.maxTokens),
+    prompt_only: admission.maxTokens === 0 || undefined,
+    cache_salt: salt,
+    background: party.background || undefined,
+  });
   const context: AnswerContext = {
     env,
     admission,
-    dialectRequest,
-    head,
-    body: nodeBody(request, {
-      // An engine takes 0 for no limit.
-      max_tokens: Math.max(1, admission.maxTokens),
-      prompt_only: admission.maxTokens === 0 || undefined,
-      cache_salt: salt,
-      background: party.background || undefined,
-    }),
+    format,
+    body: answerBody(body, { admission, format }),
+    holdWindow: new HoldWindow(env, admission),
     pool,
     party,
     route: routeOf(admission, request.contentBytes),
     disconnect,
     deadlines,
     waitUntil,
-    keep,
   };
-  const chunks = events ? streamedAnswer(context, events) : wholeAnswer(context);
-  return { ok: true, hold: admission.hold, rateLimit: admission.rateLimit, chunks };
+  return { ok: true, hold: admission.hold, rateLimit: admission.rateLimit, context };
 }
 
 function routeOf({ conversation, home }: Admission, contentBytes: number): RouteRequest {

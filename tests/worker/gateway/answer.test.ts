@@ -1,17 +1,7 @@
 /** Answers when nothing goes wrong, and that they do not depend on how the node's bytes are split. */
 import { describe, expect, it } from 'vitest';
 import { NodeStream } from '../../../worker/gateway/node/stream.ts';
-import {
-  answer,
-  DONE,
-  FakeNode,
-  frame,
-  freshNetwork,
-  type Step,
-  stream,
-  textChunk,
-  usageOf,
-} from '../fake-node.ts';
+import { answer, DONE, frame, freshNetwork, type Step, stream, textChunk, usageOf } from '../fake-node.ts';
 import { type Chunk, Customer, costOf, newModel } from './client.ts';
 
 const network = freshNetwork();
@@ -212,7 +202,7 @@ describe('a stream', () => {
   });
 });
 
-describe("the node's bytes", () => {
+describe('the bytes of a node that sends chunks', () => {
   const steps = [...answer({ reasoning: ['naïve '], content: ['日本', '😀', 'é.'] })];
   const wire = steps.map((step) => frame(step as string)).join('');
   const bytesOf = (text: string) => new TextEncoder().encode(text);
@@ -221,7 +211,7 @@ describe("the node's bytes", () => {
 
   async function output(parts: Step[]): Promise<string> {
     const model = newModel();
-    await network().add(model, parts);
+    (await network().add(model, parts)).isOld = true;
     const { text, requestId } = await (await Customer.withCredit()).ask({ model, stream: true });
     return untimed(text, requestId).replaceAll(model, 'MODEL');
   }
@@ -241,10 +231,9 @@ describe("the node's bytes", () => {
 
   it('give the same events when split in two at any byte', async () => {
     const bytes = bytesOf(wire);
-    const options = { headers: async () => ({}), idleDeadlineMs: 1_000 };
-    const node = await new FakeNode(newModel(), []).report();
+    const options = { idleDeadlineMs: 1_000 };
     const eventsOf = async (parts: Uint8Array[]) => {
-      const nodeStream = new NodeStream(node, stream(parts).body!, options);
+      const nodeStream = new NodeStream(stream(parts).body!, options);
       const events = [await nodeStream.next()];
       while (events.at(-1)!.kind === 'chunk') events.push(await nodeStream.next());
       return JSON.stringify(events);

@@ -4,6 +4,7 @@ import { toUsdNumber } from '../../../worker/domain/money.ts';
 import {
   answer,
   DONE,
+  type FakeNode,
   freshNetwork,
   type Script,
   type Step,
@@ -43,19 +44,35 @@ async function* trickle(): AsyncGenerator<Step> {
   }
 }
 
-const BREAKS: Record<string, Break> = {
-  'is cut': new Error('reset'),
-  'ends without [DONE]': '',
-  'goes silent': null,
-  'sends a byte now and then': trickle,
+/** Only agents that send chunks break in these ways. */
+const BREAKS_OF_CHUNKS: Record<string, Break> = {
   'sends a malformed frame': 'data: {"choices": [nonsense\n\n',
   'sends a frame outside the protocol': 'data: {"hello":"world"}\n\n',
-  'reports that it failed': { error: { code: 'engine_failed', message: 'scripted' } },
   'sends no usage': 'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}\n\n',
   'sends null usage': 'data: {"choices":[],"usage":null}\n\n',
   'sends negative usage': textChunk('three', usageOf(10, -3)),
   'reports more cached than prompt tokens': textChunk('three', usageOf(10, 3, 11)),
 };
+
+const BREAKS: Record<string, Break> = {
+  ...BREAKS_OF_CHUNKS,
+  'sends a malformed mark': ': u nonsense\n\n',
+  'sends a mark with negative usage': ': u 10,0,-3,0,3,5\n\n',
+  'sends a mark with more cached than prompt tokens': ': u 10,11,3,0,3,5\n\n',
+  'sends a malformed end': ': end {"ended":\n\n',
+  'waits for more than was asked for': ': u 10,0,2,0,0,5,90000000\n\n',
+  'is cut': new Error('reset'),
+  'ends without [DONE]': '',
+  'goes silent': null,
+  'sends a byte now and then': trickle,
+  'reports that it failed': { error: { code: 'engine_failed', message: 'scripted' } },
+};
+
+async function add(model: string, script: Script, name = ''): Promise<FakeNode> {
+  const node = await network().add(model, script);
+  node.isOld = name in BREAKS_OF_CHUNKS;
+  return node;
+}
 
 /** The ledger entries of a request, in nano-USD. */
 async function chargesFor(requestId: string): Promise<number[]> {
@@ -66,10 +83,10 @@ async function chargesFor(requestId: string): Promise<number[]> {
 describe('a stream whose node', () => {
   it.each(Object.entries(BREAKS))(
     '%s ends with an error event and a bill for what was delivered',
-    async (_, fault) => {
+    async (name, fault) => {
       const model = newModel();
-      const node = await network().add(model, breaking(fault));
-      await network().add(model, breaking(fault));
+      const node = await add(model, breaking(fault), name);
+      await add(model, breaking(fault), name);
       const { status, events, chunks, content, record } = await customer.ask(
         { model, stream: true },
         { using },
@@ -93,10 +110,10 @@ describe('a stream whose node', () => {
     },
   );
 
-  it.each(Object.entries(BREAKS))('%s before any output costs nothing', async (_, fault) => {
+  it.each(Object.entries(BREAKS))('%s before any output costs nothing', async (name, fault) => {
     const model = newModel();
     const counted: Step = { choices: [], usage: usageOf(10, 2) };
-    await network().add(model, breaking(fault, [counted]));
+    await add(model, breaking(fault, [counted]), name);
     const { events, chunks, requestId, record } = await customer.ask({ model, stream: true }, { using });
     expect(events).not.toContain('[DONE]');
     expect(chunks[0]!.error!.message).toMatch(/nothing was charged/i);
@@ -108,11 +125,11 @@ describe('a stream whose node', () => {
 describe('a whole answer whose node', () => {
   const GOOD = { prompt: 10, content: ['Well ', 'said ', 'then.'] };
 
-  it.each(Object.entries(BREAKS))('%s is served by another node and billed once', async (_, fault) => {
+  it.each(Object.entries(BREAKS))('%s is served by another node and billed once', async (name, fault) => {
     const model = newModel();
     let attempts = 0;
     const script: Script = (request) => (attempts++ === 0 ? breaking(fault)(request) : stream(answer(GOOD)));
-    for (let i = 0; i < 3; i++) await network().add(model, script);
+    for (let i = 0; i < 3; i++) await add(model, script, name);
     const { status, content, chunks, requestId, record } = await customer.ask({ model }, { using });
     expect(status).toBe(200);
     expect(content).toBe('Well said then.');
@@ -162,9 +179,10 @@ describe('a whole answer whose node', () => {
 });
 
 describe('implausible usage', () => {
-  async function billed(steps: Step[], body: object = {}) {
+  async function billed(steps: Step[], body: object = {}, isOld = false) {
     const model = newModel();
-    await network().add(model, [...steps, DONE]);
+    const node = await network().add(model, [...steps, DONE]);
+    node.isOld = isOld;
     const { chunks, record } = await customer.ask({ model, stream: true, ...body });
     return { usage: chunks.at(-1)!.usage, record: record! };
   }
@@ -184,10 +202,8 @@ describe('implausible usage', () => {
   });
 
   it('never exceeds the requested maximum', async () => {
-    const { usage, record } = await billed([textChunk('a', usageOf(10, 90_000_000))], {
-      max_tokens: 50,
-      n: 2,
-    });
+    const asked = { max_tokens: 50, n: 2 };
+    const { usage, record } = await billed([textChunk('a', usageOf(10, 90_000_000))], asked, true);
     expect(usage).toMatchObject({ completion_tokens: 100 });
     expect(record.chargeNanoUsd).toBe(costOf(10, 100));
   });

@@ -1,6 +1,5 @@
 /** Clients that disconnect: the engine is asked to stop, and what it generated until then is billed once. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { clientStream } from '../../../worker/gateway/stream/client-stream.ts';
 import {
   answer,
   DONE,
@@ -153,37 +152,5 @@ describe('a client that disconnects', () => {
     client.abort();
     expect(record).toMatchObject({ ending: 'finished', chargeNanoUsd: costOf(10, 1) });
     expect(node.aborts).toEqual([]);
-  });
-});
-
-describe('the body of an answer', () => {
-  it('has ended only when its source has, even if the client disconnected during a pull', async () => {
-    let finish = () => {};
-    const finished = new Promise<void>((resolve) => {
-      finish = resolve;
-    });
-    const source = async function* () {
-      await wait(5);
-      yield 'second';
-      await finished;
-    };
-    let isDisconnected = false;
-    const { body, ended } = clientStream('first', source(), () => {
-      isDisconnected = true;
-    });
-    let hasEnded = false;
-    void ended.then(() => {
-      hasEnded = true;
-    });
-    const reader = body.getReader();
-    await reader.read();
-    const pull = reader.read();
-    const cancelled = reader.cancel();
-    await pull;
-    expect(isDisconnected).toBe(true);
-    await wait(20);
-    expect(hasEnded).toBe(false);
-    finish();
-    await Promise.all([ended, cancelled]);
   });
 });

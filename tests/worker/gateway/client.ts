@@ -1,6 +1,7 @@
 /** A customer of the API for tests: an account with credit and a key. Each test takes models that no other test uses. */
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
 import { env as bindings } from 'cloudflare:workers';
+import { withoutMarks } from '../../../gpu-pool/answers/marks.ts';
 import profile from '../../../gpu-pool/models/deepseek-v3-0324.json' with { type: 'json' };
 import { database } from '../../../worker/db/client.ts';
 import { createKey, type NewKey } from '../../../worker/db/keys.ts';
@@ -51,6 +52,7 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly requestId: string;
+  /** Without the agent's marks, which are comments. */
   readonly text: string;
   /** The `data:` of each event; the whole text when the response is not a stream. */
   readonly events: string[];
@@ -135,14 +137,15 @@ export class Customer {
   /** Sends a request and reads the response to its end. */
   async ask(body: object, options?: AskOptions): Promise<Answer> {
     const { response, requestId, settled } = await this.send(body, options);
-    const text = await response.text();
+    const text = unmarked(await response.text());
     await settled();
-    const events = text.startsWith('data:')
-      ? text
+    const answer = withoutMarks(text);
+    const events = answer.startsWith('data:')
+      ? answer
           .split('\n\n')
           .filter((event) => event !== '')
           .map((event) => event.replace(/^data: /, ''))
-      : [text];
+      : [answer];
     const chunks = events.filter((data) => data !== '[DONE]').map((data) => JSON.parse(data) as Chunk);
     return {
       status: response.status,
@@ -157,6 +160,11 @@ export class Customer {
       record: await this.wallet.request(requestId),
     };
   }
+}
+
+/** A stream as a client sees it that passes over the agent's marks, but not over keep-alives. */
+export function unmarked(text: string): string {
+  return text.replace(/^: (u|end) .*\n\n/gm, '');
 }
 
 /** The real environment with other settings. They are strings, like environment variables. */

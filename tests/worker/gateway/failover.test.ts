@@ -72,6 +72,7 @@ const FAULTS: Record<string, Script> = {
   'answers with no body': () => new Response(null, { status: 200 }),
   redirects: () => new Response(null, { status: 302, headers: { location: 'https://elsewhere.example' } }),
   'sends a malformed first frame': () => stream(['data: {"hello":\n\n']),
+  'sends a malformed first mark': () => stream([': u 1\n\n']),
   'sends usage that cannot be': () => stream([textChunk('Free?', usageOf(10, 1, 11)), DONE]),
   'reports a failure within a 200': () => stream([{ error: { code: 'engine_failed', message: 'no' } }]),
 };

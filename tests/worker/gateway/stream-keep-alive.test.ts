@@ -1,110 +1,80 @@
-/** Keep-alive chunks of an answer, by a fake clock. */
+/** Keep-alives of an answer that has not begun, by a fake clock. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Deadlines } from '../../../worker/gateway/node/deadlines.ts';
-import type { ClientChunk } from '../../../worker/gateway/stream/client-chunk.ts';
-import { withKeepAlive } from '../../../worker/gateway/stream/keep-alive.ts';
+import { KeepAliveSigns, keepAliveUntil, withinGrace } from '../../../worker/gateway/stream/keep-alive.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-const text = (value: string): ClientChunk => ({ kind: 'text', text: value, last: false });
-
-/** A source that yields each text after a delay of its own, then ends; an Error is thrown instead. */
-async function* source(
-  steps: readonly [waitMs: number, result: string | Error][],
-): AsyncGenerator<ClientChunk, void> {
-  for (const [waitMs, result] of steps) {
-    await new Promise((resolve) => setTimeout(resolve, waitMs));
-    if (result instanceof Error) throw result;
-    yield text(result);
-  }
+/** A result that comes, or an error that is thrown, after a while. */
+function later(ms: number, result: object | Error): Promise<object> {
+  return new Promise((resolve, reject) =>
+    setTimeout(() => (result instanceof Error ? reject(result) : resolve(result)), ms),
+  );
 }
 
-/** The chunks with their times, for a reader that is always ready. */
-async function timeline(chunks: AsyncGenerator<ClientChunk, void>): Promise<string[]> {
+const ANSWER = { text: 'a' };
+
+/** All that is sent while a client waits for a result, with its times. */
+async function timeline(result: Promise<object>): Promise<string[]> {
   const startMs = Date.now();
   const seen: string[] = [];
-  const read = async () => {
-    for await (const chunk of withKeepAlive(chunks, new Deadlines().newDeadline())) {
-      seen.push(`${Date.now() - startMs} ${chunk.kind === 'text' ? chunk.text : chunk.kind}`);
-    }
-    seen.push(`${Date.now() - startMs} end`);
+  const see = (what: string) => seen.push(`${Date.now() - startMs} ${what}`);
+  const wait = async () => {
+    const deadline = new Deadlines().newDeadline();
+    const early = await withinGrace(result, deadline, () => see('listens'));
+    await (early ?? keepAliveUntil(result, deadline, () => see('keep_alive')));
+    see('answer');
   };
-  const reading = read().catch((error: unknown) => seen.push(String(error)));
+  const waiting = wait().catch((error: unknown) => see(String(error)));
   await vi.runAllTimersAsync();
-  await reading;
+  await waiting;
   return seen;
 }
 
 describe('an answer that is slow', () => {
-  it('sends nothing for five seconds, then a keep-alive each second', async () => {
-    expect(await timeline(source([[8_500, 'a']]))).toEqual([
+  it('has nothing sent for five seconds, then a keep-alive each second', async () => {
+    expect(await timeline(later(8_500, ANSWER))).toEqual([
+      '250 listens',
       '5000 keep_alive',
       '6000 keep_alive',
       '7000 keep_alive',
       '8000 keep_alive',
-      '8500 a',
-      '8500 end',
+      '8500 answer',
     ]);
   });
 
   it('gets no keep-alive when it arrives within the grace period', async () => {
-    expect(await timeline(source([[4_999, 'a']]))).toEqual(['4999 a', '4999 end']);
+    expect(await timeline(later(4_999, ANSWER))).toEqual(['250 listens', '4999 answer']);
   });
 
-  it('gets keep-alives only where it pauses for longer than a second', async () => {
-    const steady: [number, string][] = Array.from({ length: 10 }, (_, i) => [900, `${i}`]);
-    expect((await timeline(source(steady))).filter((line) => line.endsWith('keep_alive'))).toEqual([]);
-    expect(
-      await timeline(
-        source([
-          [100, 'a'],
-          [7_000, 'b'],
-          [100, 'c'],
-        ]),
-      ),
-    ).toEqual(['100 a', '6000 keep_alive', '7000 keep_alive', '7100 b', '7200 c', '7200 end']);
+  it('is not listened for when it is quick', async () => {
+    expect(await timeline(later(249, ANSWER))).toEqual(['249 answer']);
   });
 
   it('fails with its own error', async () => {
-    expect(await timeline(source([[5_500, new Error('lost')]]))).toEqual(['5000 keep_alive', 'Error: lost']);
+    expect(await timeline(later(5_500, new Error('lost')))).toEqual([
+      '250 listens',
+      '5000 keep_alive',
+      '5500 Error: lost',
+    ]);
   });
 
   it.each([
-    ['ends', source([[1, 'a']])],
-    ['fails', source([[1, new Error('lost')]])],
-  ])('leaves no timer behind when it %s', async (_, chunks) => {
-    const reading = (async () => {
-      for await (const _ of withKeepAlive(chunks, new Deadlines().newDeadline()));
-    })().catch(() => undefined);
-    await vi.advanceTimersByTimeAsync(2);
-    await reading;
+    ['comes', 1, ANSWER],
+    ['fails', 1, new Error('lost')],
+    ['comes late', 5_001, ANSWER],
+    ['fails late', 5_001, new Error('lost')],
+  ])('leaves no timer behind when it %s', async (_, ms, result) => {
+    const ended = timeline(later(ms, result));
+    await vi.advanceTimersByTimeAsync(ms + 1);
     expect(vi.getTimerCount()).toBe(0);
+    await ended;
   });
+});
 
-  it('has every tenth keep-alive as a sign of life, from the first on, also across pauses', async () => {
-    const signs: number[] = [];
-    const steps = source([
-      [17_500, 'a'],
-      [8_000, 'b'],
-    ]);
-    const startMs = Date.now();
-    const reading = (async () => {
-      for await (const chunk of withKeepAlive(steps, new Deadlines().newDeadline()))
-        if (chunk.kind === 'keep_alive' && chunk.sign) signs.push(Date.now() - startMs);
-    })();
-    await vi.runAllTimersAsync();
-    await reading;
-    expect(signs).toEqual([5_000, 15_000, 25_000]);
-  });
-
-  it('does not queue up keep-alives for a reader that is away', async () => {
-    const chunks = withKeepAlive(source([[20_000, 'a']]), new Deadlines().newDeadline());
-    const first = chunks.next();
-    await vi.advanceTimersByTimeAsync(5_000);
-    expect((await first).value).toEqual({ kind: 'keep_alive', sign: true });
-    await vi.advanceTimersByTimeAsync(60_000);
-    expect((await chunks.next()).value).toEqual(text('a'));
-    expect((await chunks.next()).done).toBe(true);
-  });
+it('every tenth keep-alive may be a sign of life, from the first on', () => {
+  const signs = new KeepAliveSigns();
+  const due = Array.from({ length: 25 }, () => signs.isDue());
+  expect(due.flatMap((isDue, i) => (isDue ? [i] : []))).toEqual([0, 10, 20]);
 });

@@ -3,10 +3,6 @@
  * between its two ends serves all dialects; it works only with the canonical request and the node's chunks.
  */
 import type { AnswerFormat } from '../../../gpu-pool/protocol/answer-format.ts';
-import type { NodeChunk } from '../../../gpu-pool/protocol/schemas.ts';
-import type { HoldBound } from '../../domain/hold.ts';
-import type { NanoUsd } from '../../domain/money.ts';
-import type { Usage } from '../../domain/usage.ts';
 import { type ApiError, type ErrorEnvelope, envelope } from '../../http/api-error.ts';
 import type { ChatRequest, ModelRequest } from './chat-request.ts';
 import type { TurnHead } from './turn-head.ts';
@@ -90,34 +86,4 @@ export interface AnswerHead {
   readonly ignored: readonly string[];
   /** The turn of a stored conversation; absent: nothing is stored, nor has been. */
   readonly turn?: TurnHead | undefined;
-}
-
-/** How an answer ended. */
-export interface AnswerEnd {
-  readonly usage: Usage;
-  readonly charge: NanoUsd;
-  /** The limit that cut the answer off; null: none. Choices that the engine had not finished then end with `length`. */
-  readonly ranOut: HoldBound | null;
-}
-
-/** Formats an answer as server-sent events. Every event includes its final blank line. */
-export interface AnswerEvents {
-  /** The events of a chunk, whose calls are in order (gpu-pool/answers/ordered-calls.ts); empty when it has nothing for the client. */
-  chunk(chunk: NodeChunk): string;
-  /**
-   * A sign of life for a client whose idle timer counts events, not comments: an event that adds nothing to the answer. It is
-   * empty before the first chunk, when the answer may still fail without having begun. Replays of the answer leave it out.
-   */
-  alive(): string;
-  /** The last events. Exactly one event of the answer carries usage. */
-  end(end: AnswerEnd): string;
-  /** The events that replace `end` when the answer fails after something was sent, be it only keep-alives. */
-  failed(error: ErrorEnvelope['error']): string;
-}
-
-/** Assembles an answer into one object. */
-export interface WholeAnswer {
-  /** Takes a chunk, whose calls are in order (gpu-pool/answers/ordered-calls.ts). */
-  chunk(chunk: NodeChunk): void;
-  end(end: AnswerEnd): object;
 }

@@ -5,6 +5,4 @@ export interface TurnHead {
   readonly previousResponseId: string | null;
   /** The secret part of the response's id; null: the response is not stored. */
   readonly secret: string | null;
-  /** Takes the final response object, which is stored once the client has it. */
-  finished(response: object): void;
 }

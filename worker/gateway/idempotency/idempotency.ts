@@ -6,7 +6,7 @@
 import type { Env } from '../../env.ts';
 import type { IdempotentRun, IdempotentStart, KeyedRequest } from './idempotent-run.ts';
 
-const UNKEYED: IdempotentRun = { record: (chunks) => chunks, abandon: async () => undefined };
+const UNKEYED: IdempotentRun = { recorder: null, abandon: async () => undefined };
 
 /** A request without a key always runs. Few requests have one, so the first that does loads the code that seals and replays. */
 export async function beginIdempotent(env: Env, request: KeyedRequest): Promise<IdempotentStart> {

@@ -1,7 +1,6 @@
 /** A request under an idempotency key: how it begins, and its possible results. */
 import type { ApiError } from '../../http/api-error.ts';
 import type { Principal } from '../../http/authenticate.ts';
-import type { ClientChunk } from '../stream/client-chunk.ts';
 
 export interface KeyedRequest {
   readonly headers: Headers;
@@ -11,10 +10,17 @@ export interface KeyedRequest {
   readonly waitUntil: (promise: Promise<unknown>) => void;
 }
 
+/** Takes an answer on its way to the client. */
+export interface AnswerRecorder {
+  write(text: string): void;
+  /** Stores the answer if it is whole, else abandons the request. */
+  end(isWhole: boolean): void;
+}
+
 /** A request that runs under an idempotency key: its answer is recorded, or it is abandoned. */
 export interface IdempotentRun {
-  /** Passes the chunks on and stores the response once the answer is complete; an incomplete one is abandoned. */
-  record(chunks: AsyncGenerator<ClientChunk, void>): AsyncGenerator<ClientChunk, void>;
+  /** null: nothing is recorded, because the request has no key */
+  readonly recorder: AnswerRecorder | null;
   /** Releases the key: there will be no response to store. */
   abandon(): Promise<void>;
 }

@@ -2,8 +2,7 @@
 import type { IdempotentRequest } from '../../domain/wallet.ts';
 import type { Env } from '../../env.ts';
 import { describeError } from '../../lib/describe-error.ts';
-import type { ClientChunk } from '../stream/client-chunk.ts';
-import type { IdempotentStart, KeyedRequest } from './idempotent-run.ts';
+import type { AnswerRecorder, IdempotentStart, KeyedRequest } from './idempotent-run.ts';
 import { ResponseRecorder, sealFor, unseal } from './sealed-response.ts';
 
 /** At most 255 characters: long enough for any UUID with a prefix, too short to carry a payload. */
@@ -41,25 +40,20 @@ export async function beginKeyed(
   }
 
   const abandon = () => wallet.abandonIdempotent(work);
-  async function* record(chunks: AsyncGenerator<ClientChunk, void>): AsyncGenerator<ClientChunk, void> {
-    const recorder = new ResponseRecorder();
-    let isComplete = false;
-    for await (const chunk of chunks) {
-      if (chunk.kind === 'text') {
-        recorder.write(chunk.text);
-        isComplete = chunk.last;
-      }
-      yield chunk;
-    }
-    // not awaited: the client has its answer; a retry that arrives meanwhile gets a 409 and tries again
-    const stored = isComplete
-      ? recorder.seal(seal).then((parts) => wallet.keepAnswer(work, parts))
-      : abandon();
-    waitUntil(
-      stored.catch((error) =>
-        console.error(JSON.stringify({ event: 'keep_failed', requestId, error: describeError(error) })),
-      ),
-    );
-  }
-  return { kind: 'run', run: { record, abandon } };
+  const recorded = new ResponseRecorder();
+  const recorder: AnswerRecorder = {
+    write: (text) => recorded.write(text),
+    end(isWhole) {
+      // not awaited: the client has its answer; a retry that arrives meanwhile gets a 409 and tries again
+      const stored = isWhole
+        ? recorded.seal(seal).then((parts) => wallet.keepAnswer(work, parts))
+        : abandon();
+      waitUntil(
+        stored.catch((error) =>
+          console.error(JSON.stringify({ event: 'keep_failed', requestId, error: describeError(error) })),
+        ),
+      );
+    },
+  };
+  return { kind: 'run', run: { recorder, abandon } };
 }

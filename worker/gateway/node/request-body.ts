@@ -2,7 +2,10 @@
  * The JSON body of `POST /v1/generate`. The prompt fields may be long and were serialized when the client's body was
  * read, so that text is reused; only the short fields are serialized here.
  */
+import type { AnswerFormat, Budget } from '../../../gpu-pool/protocol/answer-format.ts';
 import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
+import { toTokenPrice } from '../../domain/pricing.ts';
+import type { Admission } from '../admission.ts';
 import { type ModelRequest, RENDERED } from '../dialects/chat-request.ts';
 
 const isRendered: ReadonlySet<string> = new Set(RENDERED);
@@ -15,4 +18,20 @@ export function nodeBody(
   for (const [name, value] of Object.entries(generate)) if (!isRendered.has(name)) rest[name] = value;
   Object.assign(rest, more);
   return `{${rendered},${JSON.stringify(rest).slice(1)}`;
+}
+
+/** The body of a request for an answer, by what its hold is when it is sent. */
+export type AnswerBody = (heldNanoUsd: number) => string;
+
+export function answerBody(
+  body: string,
+  { admission, format }: { admission: Pick<Admission, 'price'>; format: AnswerFormat },
+): AnswerBody {
+  const text = `${body.slice(0, -1)},"answer":${JSON.stringify(format)},"budget":`;
+  return (heldNanoUsd) => `${text}${JSON.stringify(budgetOf(admission, heldNanoUsd))}}`;
+}
+
+/** What the answer may cost. */
+export function budgetOf({ price }: Pick<Admission, 'price'>, heldNanoUsd: number): Budget {
+  return { held_nano_usd: heldNanoUsd, price: toTokenPrice(price) };
 }

@@ -1,8 +1,9 @@
-/** The stream of a node's agent as events: chunks, then an end. Anything else means that the node is broken. */
+/**
+ * The stream of an agent that sends chunks, as events: chunks, then an end. Anything else means that the node is broken. The
+ * canary asks for chunks, and an agent that is too old to write a client's answer sends nothing else.
+ */
 
-import { ABORT_PATH } from '../../../gpu-pool/protocol/constants.ts';
 import type { NodeChunk, NodeError } from '../../../gpu-pool/protocol/schemas.ts';
-import type { NodeView } from '../../domain/node.ts';
 import { SseDecoder } from '../../domain/sse.ts';
 import { readNodeChunk, readNodeError, readTextChunk } from './chunk.ts';
 import { type Deadline, Deadlines } from './deadlines.ts';
@@ -14,15 +15,6 @@ export type NodeEvent =
   /** `error`: the agent's own account of what went wrong; null: it gave none */
   | { kind: 'broken'; reason: string; error: NodeError['error'] | null };
 
-/**
- * Timeout of the abort call. The last event of an answer that ran out of credit waits for this call; if it fails, closing
- * the connection stops the engine, too.
- */
-const ABORT_DEADLINE_MS = 3_000;
-
-/** Deadline for the final usage of an engine that was asked to stop; shorter than the 30 s that waitUntil runs after a disconnect. */
-const STOP_DEADLINE_MS = 10_000;
-const STOP_OVERDUE = 'asked to stop, did not';
 const SILENT = 'nothing for too long';
 /** An end of the body, which is a break only if `[DONE]` has not been received. */
 const CLOSED = 'closed before [DONE]';
@@ -37,17 +29,13 @@ const COALESCE_MS = 5;
 const COALESCED_EVENTS_MAX = 500;
 
 export interface NodeStreamOptions {
-  /** Headers with a fresh token, for a further call about the same request. */
-  readonly headers: () => Promise<Record<string, string>>;
   readonly idleDeadlineMs: number;
   /** One of the request's deadlines. Its former owner may have set it; the stream sets it again. */
   readonly deadline?: Deadline;
 }
 
 export class NodeStream {
-  readonly node: NodeView;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #headers: () => Promise<Record<string, string>>;
   readonly #idleDeadlineMs: number;
   readonly #decoder = new SseDecoder();
   readonly #ready: NodeEvent[] = [];
@@ -58,23 +46,17 @@ export class NodeStream {
   /** Ends a pending wait for bytes; with a reason, the stream is broken. */
   #wake: (reason?: string) => void = () => {};
   readonly #deadline: Deadline;
-  /** Once a stop was requested, the time by which the stream must have ended. */
-  #stopByMs = Number.POSITIVE_INFINITY;
   #ended = false;
 
-  constructor(node: NodeView, body: ReadableStream<Uint8Array>, options: NodeStreamOptions) {
-    const { headers, idleDeadlineMs, deadline = new Deadlines().newDeadline() } = options;
-    this.node = node;
+  constructor(body: ReadableStream<Uint8Array>, options: NodeStreamOptions) {
+    const { idleDeadlineMs, deadline = new Deadlines().newDeadline() } = options;
     this.#reader = body.getReader();
-    this.#headers = headers;
     this.#idleDeadlineMs = idleDeadlineMs;
     this.#deadline = deadline;
   }
 
   /** The next event, within `deadlineMs` and the idle deadline. After an end or a break it returns that event again. */
   async next(deadlineMs = Number.POSITIVE_INFINITY): Promise<NodeEvent> {
-    // a node that floods is never idle, so the clock is checked, too
-    if (Date.now() >= this.#stopByMs) return this.#end(broken(STOP_OVERDUE));
     if (this.#ready.length === 0) await this.#fill(Math.min(deadlineMs, this.#idleDeadlineMs));
     const event = this.#ready.shift()!;
     return event.kind === 'chunk' ? event : this.#end(event);
@@ -91,27 +73,6 @@ export class NodeStream {
     }
     this.#ready.splice(0, taken);
     return chunks;
-  }
-
-  /**
-   * Asks the agent to stop the engine. The stream then ends with the exact final usage, or breaks if that takes too long.
-   */
-  async askToStop(): Promise<void> {
-    if (this.#ended) return;
-    this.#stopByMs = Math.min(this.#stopByMs, Date.now() + STOP_DEADLINE_MS);
-    setTimeout(() => {
-      this.#stopByMs = 0;
-      this.#wake(STOP_OVERDUE);
-    }, STOP_DEADLINE_MS);
-    // the token that started the request expires after a minute or two, and the stream may be older
-    const headers = await this.#headers();
-    const response = await fetch(this.node.url + ABORT_PATH, {
-      method: 'POST',
-      headers,
-      redirect: 'manual',
-      signal: AbortSignal.timeout(ABORT_DEADLINE_MS),
-    });
-    await response.body?.cancel();
   }
 
   /** Closes the connection. The agent treats that as an abort, too. */

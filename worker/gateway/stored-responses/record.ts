@@ -1,7 +1,6 @@
-/** The turn of a request: takes its final response object from the dialect, and stores it behind the last byte. */
+/** The turn of a request, which stores its final response object. */
 import type { Env } from '../../env.ts';
 import type { ApiError } from '../../http/api-error.ts';
-import type { ClientChunk } from '../stream/client-chunk.ts';
 import { keepTurn } from './keep.ts';
 import type { Item } from './read.ts';
 import type { Scope } from './seal.ts';
@@ -22,30 +21,12 @@ export interface TurnFacts {
 
 export function recordedTurn(env: Env, facts: TurnFacts): Turn {
   const { scope, previousResponseId, secret, input, chainLength, ignored, waitUntil } = facts;
-  let response: object | null = null;
-  async function* record(chunks: AsyncGenerator<ClientChunk, void>): AsyncGenerator<ClientChunk, void> {
-    let isWhole = false;
-    try {
-      for await (const chunk of chunks) {
-        isWhole = chunk.kind === 'text' && chunk.last;
-        yield chunk;
-      }
-    } finally {
-      // Also when the client hangs up with the last byte in hand.
-      if (isWhole && response !== null)
-        waitUntil(keepTurn(env, { scope, previousResponseId, input, response: response as Item }));
-    }
-  }
+  const keep = (response: object) =>
+    waitUntil(keepTurn(env, { scope, previousResponseId, input, response: response as Item }));
   return {
-    head: {
-      previousResponseId,
-      secret,
-      finished: (final) => {
-        response = final;
-      },
-    },
+    head: { previousResponseId, secret },
     ignored,
-    record: secret === null ? (chunks) => chunks : record,
+    keep: secret === null ? null : keep,
     ownError: (error) => relocated(error, chainLength),
   };
 }

@@ -1,14 +1,11 @@
 /**
  * Keep-alive of client connections while an answer has nothing to send. Intermediaries close silent connections, and only a
- * write shows whether the client is still there.
+ * write shows whether the client is still there. The edge keeps alive until the agent's first text; from then on the agent does.
  */
+import { KEEP_ALIVE } from '../../../gpu-pool/answers/marks.ts';
 import type { Deadline } from '../node/deadlines.ts';
-import type { ClientChunk } from './client-chunk.ts';
 
-/**
- * Most first chunks arrive within this time. Only after it does the caller start to listen for a disconnect, which costs
- * time.
- */
+/** Most answers begin within this time. Only after it does the caller start to listen for a disconnect, which costs time. */
 const WAITING_AFTER_MS = 250;
 /**
  * The first keep-alive is sent after this time. Until then nothing has been written, so a failure can have its own HTTP
@@ -16,75 +13,65 @@ const WAITING_AFTER_MS = 250;
  */
 export const GRACE_MS = 5_000;
 /** Keep-alives follow at this interval, so a disconnect is noticed within a second and the engine can be stopped. */
-const EVERY_MS = 1_000;
+export const KEEP_ALIVE_MS = 1_000;
 /**
  * One interval in so many may have a sign of life as an event: clients count events within minutes (Codex within five), and one
  * of the Responses API repeats the request's instructions and tools, which may be 100 KB.
  */
 const SIGN_EVERY = 10;
 
-/**
- * Passes chunks on and yields `keep_alive` ones for as long as the next chunk is not there.
- * @param deadline one of the request's deadlines, for the use of this function alone
- * @param onWaiting called once, when the answer takes longer than `WAITING_AFTER_MS`
- */
-export async function* withKeepAlive(
-  chunks: AsyncGenerator<ClientChunk, void>,
-  deadline: Deadline,
-  onWaiting: () => void = () => {},
-): AsyncGenerator<ClientChunk, void> {
-  const tick = new Tick(deadline);
-  try {
-    tick.set(WAITING_AFTER_MS);
-    let isWaiting = false;
-    let sentSinceTick = false;
-    let ticksSinceSign = SIGN_EVERY;
-    let next = chunks.next();
-    for (;;) {
-      const step = await Promise.race([next, tick.elapsed]);
-      if (step === TICK && !isWaiting) {
-        isWaiting = true;
-        onWaiting();
-        tick.set(GRACE_MS - WAITING_AFTER_MS);
-        continue;
-      }
-      if (step === TICK) {
-        tick.set(EVERY_MS);
-        ticksSinceSign += 1;
-        const sign = !sentSinceTick && ticksSinceSign >= SIGN_EVERY;
-        if (sign) ticksSinceSign = 0;
-        if (!sentSinceTick) yield { kind: 'keep_alive', sign };
-        sentSinceTick = false;
-        continue;
-      }
-      if (step.done) return;
-      sentSinceTick = true;
-      yield step.value;
-      next = chunks.next();
-    }
-  } finally {
-    tick.clear();
+/** Keep-alives as DeepSeek's API sends them: readers of events and of JSON skip them. */
+export const ALIVE = { event: `${KEEP_ALIVE}\n\n`, json: '\n' };
+
+/** Counts the keep-alives of an answer. */
+export class KeepAliveSigns {
+  #sinceSign = SIGN_EVERY;
+
+  /** Whether the keep-alive that is sent now may be an event of the dialect. */
+  isDue(): boolean {
+    this.#sinceSign += 1;
+    if (this.#sinceSign < SIGN_EVERY) return false;
+    this.#sinceSign = 0;
+    return true;
   }
 }
 
-const TICK = Symbol('tick');
-
-/** A timer that is set once per second, not once per chunk, because an answer has hundreds of chunks. */
-class Tick {
-  elapsed: Promise<typeof TICK> = Promise.resolve(TICK);
-  readonly #deadline: Deadline;
-
-  constructor(deadline: Deadline) {
-    this.#deadline = deadline;
+/**
+ * @param onWaiting called once, when the result takes longer than `WAITING_AFTER_MS`
+ * @returns the result, or null when it takes longer than `GRACE_MS`
+ */
+export async function withinGrace<T extends object>(
+  result: Promise<T>,
+  deadline: Deadline,
+  onWaiting: () => void,
+): Promise<T | null> {
+  try {
+    const early = await Promise.race([result, elapsed(deadline, WAITING_AFTER_MS)]);
+    if (early !== null) return early;
+    onWaiting();
+    return await Promise.race([result, elapsed(deadline, GRACE_MS - WAITING_AFTER_MS)]);
+  } finally {
+    deadline.clear();
   }
+}
 
-  set(ms: number): void {
-    const { promise, resolve } = Promise.withResolvers<typeof TICK>();
-    this.elapsed = promise;
-    this.#deadline.set(Date.now() + ms, () => resolve(TICK));
+/** Calls `write` at once and then again and again until the result is there. */
+export async function keepAliveUntil<T extends object>(
+  result: Promise<T>,
+  deadline: Deadline,
+  write: () => void,
+): Promise<T> {
+  try {
+    for (;;) {
+      write();
+      const ready = await Promise.race([result, elapsed(deadline, KEEP_ALIVE_MS)]);
+      if (ready !== null) return ready;
+    }
+  } finally {
+    deadline.clear();
   }
+}
 
-  clear(): void {
-    this.#deadline.clear();
-  }
+function elapsed(deadline: Deadline, ms: number): Promise<null> {
+  return new Promise((resolve) => deadline.set(Date.now() + ms, () => resolve(null)));
 }

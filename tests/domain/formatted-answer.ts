@@ -1,21 +1,39 @@
-/** The formatters of an answer, both parts in one, for chunks that the edge formats itself. */
+/** The formatters of an answer, the agent's part and the edge's in one. */
 import {
   endMembers,
   streamEnding,
   streamFormatter,
   wholeFormatter,
-} from '../../../gpu-pool/answers/formatters.ts';
-import { OutputItems } from '../../../gpu-pool/answers/output-items.ts';
-import { finishedResponse } from '../../../gpu-pool/answers/responses.ts';
-import { toNodeUsage } from '../../domain/usage.ts';
-import {
-  type AnswerEnd,
-  type AnswerEvents,
-  type AnswerHead,
-  answerFormat,
-  type DialectRequest,
-  type WholeAnswer,
-} from './dialect.ts';
+} from '../../gpu-pool/answers/formatters.ts';
+import { OutputItems } from '../../gpu-pool/answers/output-items.ts';
+import type { NodeChunk } from '../../gpu-pool/protocol/schemas.ts';
+import type { HoldBound } from '../../worker/domain/hold.ts';
+import type { NanoUsd } from '../../worker/domain/money.ts';
+import type { Usage } from '../../worker/domain/usage.ts';
+import { toNodeUsage } from '../../worker/domain/usage.ts';
+import { type AnswerHead, answerFormat, type DialectRequest } from '../../worker/gateway/dialects/dialect.ts';
+import type { ErrorEnvelope } from '../../worker/http/api-error.ts';
+
+/** How an answer ended. */
+export interface AnswerEnd {
+  readonly usage: Usage;
+  readonly charge: NanoUsd;
+  readonly ranOut: HoldBound | null;
+}
+
+/** Formats an answer as server-sent events. */
+export interface AnswerEvents {
+  chunk(chunk: NodeChunk): string;
+  alive(): string;
+  end(end: AnswerEnd): string;
+  failed(error: ErrorEnvelope['error']): string;
+}
+
+/** Assembles an answer into one object. */
+export interface WholeAnswer {
+  chunk(chunk: NodeChunk): void;
+  end(end: AnswerEnd): object;
+}
 
 /** Formats a streamed answer. */
 export function eventsOf(dialectRequest: DialectRequest, head: AnswerHead): AnswerEvents {
@@ -33,8 +51,6 @@ export function eventsOf(dialectRequest: DialectRequest, head: AnswerHead): Answ
     end(end) {
       const { text, tail } = formatter.close(closingOf(end));
       taken(text);
-      if (format.dialect === 'responses')
-        head.turn?.finished(finishedResponse(format, endOf(end), tail, output.items));
       return text + ending.end(endOf(end), tail, output.items);
     },
     failed: (error) => ending.failed(error, formatter.events),
@@ -48,9 +64,7 @@ export function wholeOf(dialectRequest: DialectRequest, head: AnswerHead): Whole
   return {
     chunk: (chunk) => formatter.chunk(chunk),
     end(end) {
-      const answer = { ...formatter.close(closingOf(end)), ...endMembers(format, endOf(end)) };
-      head.turn?.finished(answer);
-      return answer;
+      return { ...formatter.close(closingOf(end)), ...endMembers(format, endOf(end)) };
     },
   };
 }
