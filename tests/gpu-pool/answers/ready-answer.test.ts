@@ -141,6 +141,14 @@ describe('money', () => {
     expect(marksIn(released)).toMatchObject([{ usage: { completion_tokens: 2 }, ms: 50, waiting: 3 }]);
   });
 
+  it('tells at once of what waits behind what has just left', () => {
+    for (const format of [...plainFormats(true), ...plainFormats(false)]) {
+      const ready = new ReadyAnswer(format, { held_nano_usd: PROMPT_COST + 10, price: PRICE }, NOW_MS);
+      ready.take([textChunk('Hi', 1)], NOW_MS);
+      expect(marksIn(ready.take([textChunk(' you', 2)], NOW_MS))).toMatchObject([{ waiting: 2 }]);
+    }
+  });
+
   it.each([...plainFormats(true), ...plainFormats(false)])(
     'drops what still waits when the answer is stopped: $dialect, streamed: $stream',
     (format) => {
