@@ -262,8 +262,8 @@ describe('an answer that fails', () => {
   );
 });
 
-describe('a response that is stored', () => {
-  it('is that of the last event', () => {
+describe('a streamed response', () => {
+  it('is numbered through, also across signs of life, and stored as its last event has it', () => {
     fc.assert(
       fc.property(anyAnswer({ stream: true }), (answer) => {
         const { format } = answer;
@@ -273,6 +273,7 @@ describe('a response that is stored', () => {
         const generated = usageOf(answer.chunks);
         const text =
           ready.take(structuredClone([...answer.chunks]), NOW_MS) +
+          ready.alive(NOW_MS, true) +
           ready.finish('finished', { generated, nowMs: NOW_MS });
         const reader = new MarkReader();
         reader.push(bytesOf(text));
@@ -281,6 +282,8 @@ describe('a response that is stored', () => {
         const { tail } = reader.end!;
         const response = finishedResponse(format, endOf(answer), tail, output.items);
         const last = streamEnding(format).end(endOf(answer), tail, output.items);
+        const numbers = [...(text + last).matchAll(/^data: \{"type":"[a-z_.]+","sequence_number":(\d+)/gm)];
+        expect(numbers.map(([, number]) => Number(number))).toEqual(numbers.map((_, index) => index));
         expect(JSON.parse(last.split('\ndata: ')[1]!).response).toEqual(JSON.parse(JSON.stringify(response)));
       }),
     );
