@@ -1,11 +1,12 @@
 /** The upstream's process: it answers at once, as OpenAI's API, as the agents of Tollgate's nodes or as their engines. */
 import type { AddressInfo, Server } from 'node:net';
-import { ABORT_PATH, GENERATE_PATH } from '../../gpu-pool/protocol/schemas.ts';
-import { NO_CONTENT, nodeAnswers, openAiAnswers } from './answers.ts';
+import { ABORT_PATH, EXTEND_PATH, GENERATE_PATH } from '../../gpu-pool/protocol/schemas.ts';
+import { json, NO_CONTENT, nodeAnswers, openAiAnswers } from './answers.ts';
 import { answerCalls } from './child.ts';
 import { engineAnswer } from './engine-answers.ts';
 import { rawServer } from './http-server.ts';
 import { NodeAgents, type NodeIdentity } from './node-agents.ts';
+import { asksReady, readyAnswer } from './ready-answers.ts';
 import { answerMs, type Workload, workloadIn } from './workloads.ts';
 
 /** The nodes of every edge that was begun; those that have ended keep their place. */
@@ -20,9 +21,13 @@ const server = rawServer(({ path, head, body }, answer) => {
     }
     case GENERATE_PATH: {
       const workload = workloadIn(body);
-      answer(nodeAnswers.get(workload.name)!, workload.paceMs);
+      const writes = asksReady(body) ? readyAnswer(workload) : nodeAnswers.get(workload.name)!;
+      answer(writes, workload.paceMs);
       return afterAnswer(workload, head);
     }
+    case EXTEND_PATH:
+      // Its answers cost whatever they cost.
+      return answer(json(200, JSON.parse(body.toString())));
     case ABORT_PATH:
       aborts += 1;
       return answer(NO_CONTENT);

@@ -6,6 +6,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { join } from 'node:path';
 import { startAgentProcess } from '../../../gpu-pool/local/node.ts';
 import {
+  type Budget,
   CLAIMS_HEADER,
   GENERATE_PATH,
   type GenerateRequest,
@@ -14,6 +15,7 @@ import {
 import { newId } from '../../../worker/domain/ids.ts';
 import { UNIQUE } from '../load.ts';
 import { freePort } from '../port.ts';
+import { answerFormat } from '../ready-answers.ts';
 import type { Upstream } from '../upstream.ts';
 import { MODEL, messagesOf, tokensMax, type Workload } from '../workloads.ts';
 import { startAgentEdge } from './agent-edge.ts';
@@ -78,6 +80,12 @@ export async function startAgentAlone({
   };
 }
 
+/** So much that no answer waits for more. An agent that knows neither answers with chunks. */
+const BUDGET: Budget = {
+  held_nano_usd: 1_000_000_000_000,
+  price: { cache_hit: 140, cache_miss: 550, output: 2_190 },
+};
+
 const CLAIMS: RequestClaims = { sub: 'acct_bench', jti: `req_${UNIQUE}`, model: MODEL, max_tokens: 8_000 };
 
 function generateBody(workload: Workload): string {
@@ -85,6 +93,8 @@ function generateBody(workload: Workload): string {
     messages: messagesOf(workload),
     max_tokens: tokensMax(workload),
     cache_salt: '0123456789abcdef0123456789abcdef',
+    answer: answerFormat(workload),
+    budget: BUDGET,
   };
   return JSON.stringify(body);
 }

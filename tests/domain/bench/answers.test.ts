@@ -1,8 +1,10 @@
 /** The upstream's answers: a write and a wait for each event where a stream is paced, bursts else; an engine's real form. */
 import { describe, expect, it } from 'vitest';
 import { StreamReader } from '../../../gpu-pool/agent/sglang/stream.ts';
+import { MarkReader } from '../../../gpu-pool/answers/mark-reader.ts';
 import { nodeAnswers, openAiAnswers } from '../../bench/answers.ts';
 import { engineAnswer } from '../../bench/engine-answers.ts';
+import { asksReady, readyAnswer } from '../../bench/ready-answers.ts';
 import {
   ANSWERED,
   requestBody,
@@ -43,6 +45,40 @@ describe('answers of the upstream', () => {
     expect(workloadIn(Buffer.from(requestBody(faster)))).toEqual(faster);
     const whole = workloadNamed('prompt');
     expect(workloadIn(Buffer.from(requestBody(whole)))).toEqual(whole);
+  });
+});
+
+describe('answers of a node in the client’s dialect', () => {
+  it.each(ANSWERED)('have every token of $title, with marks and an end', (workload) => {
+    const writes = readyAnswer(workload);
+    const reader = new MarkReader();
+    for (const write of writes) reader.push(write);
+    expect(reader.last?.usage.completion_tokens).toBe(workload.tokens);
+    expect(reader.end).toMatchObject({
+      ended: 'finished',
+      generated: { completion_tokens: workload.tokens },
+    });
+    // Chat has each piece of a thought under two names.
+    const times = workload.reasoning ? 2 : 1;
+    const text = Buffer.concat([...writes]).toString();
+    expect(text.split(TOKEN).length - 1).toBe(times * workload.tokens);
+  });
+
+  it('say when they were written, by the pace that was asked for', () => {
+    const marksOf = (paceMs: number) => {
+      const reader = new MarkReader();
+      return readyAnswer({ ...workloadNamed('paced'), paceMs }).map((write) => {
+        reader.push(write);
+        return reader.last?.ms;
+      });
+    };
+    expect(marksOf(10).slice(0, 3)).toEqual([0, 10, 20]);
+    expect(marksOf(20).slice(0, 3)).toEqual([0, 20, 40]);
+  });
+
+  it('are asked for by a request of the edge that names them', () => {
+    expect(asksReady(Buffer.from('{"messages":[],"answer":{"dialect":"chat"}}'))).toBe(true);
+    expect(asksReady(Buffer.from('{"messages":[{"content":"an \\"answer\\":{"}]}'))).toBe(false);
   });
 });
 
