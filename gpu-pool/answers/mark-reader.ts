@@ -13,6 +13,7 @@ export class MarkReader {
   readonly #utf8 = new TextDecoder();
   #last: Mark | null = null;
   #end: EndLine | null = null;
+  #broken: unknown = null;
   /** The bytes of a line from the agent whose end has not come. */
   #begun: Uint8Array[] = [];
   #begunBytes = 0;
@@ -29,8 +30,13 @@ export class MarkReader {
     return this.#end;
   }
 
-  /** @throws RangeError when a line of the agent's breaks the protocol */
+  /** @throws RangeError when a line of the agent's breaks the protocol; the marks before it have been read all the same */
   push(bytes: Uint8Array): void {
+    this.#take(bytes);
+    if (this.#broken !== null) throw this.#broken;
+  }
+
+  #take(bytes: Uint8Array): void {
     const first = bytes.indexOf(LF);
     if (first < 0) {
       this.#begin(bytes);
@@ -80,7 +86,13 @@ export class MarkReader {
 
   /** @returns whether the line is a mark */
   #read(line: string): boolean {
-    const read = readLine(line);
+    let read: ReturnType<typeof readLine>;
+    try {
+      read = readLine(line);
+    } catch (error) {
+      this.#broken = error;
+      return false;
+    }
     if (read === null) return false;
     if ('end' in read) {
       this.#end = read.end;

@@ -20,6 +20,7 @@ const WALLET = 'worker/wallet/wallet.ts';
 const ADMISSION = 'worker/wallet/admission.ts';
 const SETTLEMENT = 'worker/wallet/settlement.ts';
 const LEASES = 'worker/wallet/leases.ts';
+const HOLD_WINDOW = 'worker/gateway/hold/hold-window.ts';
 
 export const MUTATIONS: readonly Mutation[] = [
   {
@@ -64,10 +65,11 @@ export const MUTATIONS: readonly Mutation[] = [
     requests: 4_000,
     edits: [
       edit(SETTLEMENT, 'coveredUsage(end.usage, request.heldNanoUsd, request.price)', 'end.usage'),
+      edit(HOLD_WINDOW, 'const heldNanoUsd = this.#heldNanoUsd;', 'const heldNanoUsd = 10 ** 15;'),
       edit(
-        'worker/gateway/meter.ts',
-        'if (!(await holdWindow.covers(advanced, stream.node.id))) {',
-        'if (false) {',
+        HOLD_WINDOW,
+        'return coveredUsage(usage, this.#heldNanoUsd, this.#admission.price);',
+        'return usage;',
       ),
     ],
   },
@@ -162,6 +164,7 @@ export const MUTATIONS: readonly Mutation[] = [
         '',
       ),
       edit('worker/gateway/node/chunk.ts', ' && cached_tokens <= prompt_tokens', ''),
+      edit('gpu-pool/answers/marks.ts', 'cached_tokens > prompt_tokens || ', ''),
       edit('worker/domain/usage.ts', 'usage.cachedTokens <= usage.promptTokens &&', ''),
     ],
   },
@@ -170,9 +173,11 @@ export const MUTATIONS: readonly Mutation[] = [
     expects: ['L6'],
     edits: [
       edit(
-        'worker/gateway/answer.ts',
-        "return yield { kind: 'error', error: { reason } };",
-        'return yield* streamedAnswer(context, events);',
+        'worker/gateway/streamed-answer.ts',
+        'const events = forwarded.reader.marks.last?.events ?? 0;',
+        `const events = forwarded.reader.marks.last?.events ?? 0;
+         const again = outcome.ending === 'node_failed' ? await beginStream(context) : null;
+         if (again?.ok) return again.passOn(client);`,
       ),
     ],
   },

@@ -26,8 +26,7 @@ export function nativeBody(next: Next, cancel: () => void): ReadableStream<Uint8
     };
     const nextOf = async ({ waiting }: Branch): Promise<Uint8Array | null> => {
       for (;;) {
-        const bytes = waiting.shift();
-        if (bytes !== undefined) return bytes;
+        if (waiting.length > 0) return joined(waiting.splice(0));
         if (end === 'end') return null;
         if (end !== null) throw end.error;
         pulling ??= pull();
@@ -42,6 +41,16 @@ export function nativeBody(next: Next, cancel: () => void): ReadableStream<Uint8
     return [a!, b!];
   };
   return body;
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
 }
 
 interface Branch {

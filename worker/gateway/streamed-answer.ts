@@ -3,8 +3,8 @@
  * own events, so they pass in native code: entering JavaScript for each costs three times as much as passing it on. A tee keeps
  * a second branch for the meter, which looks at it about once a second.
  */
-import type { AnswerEnd, PublicError } from '../../gpu-pool/answers/formatter.ts';
-import { streamEnding } from '../../gpu-pool/answers/formatters.ts';
+import type { AnswerEnd, PublicError, Tail } from '../../gpu-pool/answers/formatter.ts';
+import { streamEnding, streamFormatter } from '../../gpu-pool/answers/formatters.ts';
 import type { NanoUsd } from '../domain/money.ts';
 import { toNodeUsage } from '../domain/usage.ts';
 import type { ApiError } from '../http/api-error.ts';
@@ -69,7 +69,7 @@ async function passOn(
     .catch(() => {
       // Either side may have broken off. An empty line shows which, and ends what the node may have begun.
       writer = client.getWriter();
-      writer.write(EMPTY_LINE).catch(() => context.disconnect.abort());
+      writer.write(ENCODER.encode(EMPTY_LINE)).catch(() => context.disconnect.abort());
     })
     .finally(() => meter.passed());
   try {
@@ -91,7 +91,7 @@ interface EndedStream {
 }
 
 const ENCODER = new TextEncoder();
-const EMPTY_LINE = ENCODER.encode('\n\n');
+const EMPTY_LINE = '\n\n';
 
 /** Writes the last events. A client that has left gets none, and the request has been settled all the same. */
 async function writeEnd(
@@ -102,16 +102,28 @@ async function writeEnd(
   const { record, format, keep, publicError } = context;
   const ending = streamEnding(format);
   const { usage, ranOut, end } = outcome;
-  const isEnded = isWhole(outcome) && end !== null;
   const facts: AnswerEnd = { usage: toNodeUsage(usage), chargeNanoUsd: charge, ranOut };
-  const text = isEnded
-    ? ending.end(facts, end.tail, record.items)
+  const { text: closing, tail } = end === null ? cutOff(context, facts) : { text: '', tail: end.tail };
+  const text = isWhole(outcome)
+    ? closing + ending.end(facts, tail, record.items)
     : ending.failed(publicError({ reason: 'broken_off' }), events);
+  const isEnded = isWhole(outcome) && end !== null;
   record.end(text, isEnded);
   await client
     .write(ENCODER.encode(text))
     .then(() => client.close())
     .catch(() => undefined);
-  const response = isEnded && keep !== null ? record.response(facts, end.tail) : null;
+  const response = isEnded && keep !== null ? record.response(facts, tail) : null;
   if (response !== null) keep!(response);
+}
+
+/**
+ * Closes an answer that ran out of credit and whose agent did not say how its part ended, because it could not be asked to stop:
+ * as one of which nothing is known but that it was cut off.
+ */
+function cutOff({ format }: StreamContext, { usage }: AnswerEnd): { text: string; tail: Tail } {
+  const { text, tail } = streamFormatter(format).close({ usage, nowMs: Date.now() });
+  // The other dialects would begin once more.
+  const isList = format.dialect === 'chat' || format.dialect === 'completions';
+  return { text: isList ? text : '', tail };
 }

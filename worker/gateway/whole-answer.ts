@@ -18,6 +18,7 @@ import {
   ranOutError,
   settle,
 } from './answer.ts';
+import type { Forwarded } from './attempt.ts';
 import { ATTEMPTS_MAX } from './forward.ts';
 import type { Settlement } from './hold/request-hold.ts';
 import type { MeteredAnswer } from './meter.ts';
@@ -45,9 +46,7 @@ export async function wholeAnswer(
     });
     if (!result.ok) return result;
     const { forwarded } = result;
-    const outcome = await meterOf(context, forwarded)
-      .finish(false)
-      .finally(() => forwarded.attempt.end());
+    const outcome = await metered(context, forwarded);
     const object = outcome.end === null ? null : objectLine(lines.text);
     // An agent that ends without the object has not answered.
     const ended: MeteredAnswer =
@@ -65,6 +64,15 @@ export async function wholeAnswer(
     if (!error) keep({ text: textOf(settlement.chargeNanoUsd), settlement });
     const charge = await settle(context, settlement);
     return error ? { ok: false, error } : { ok: true, text: textOf(charge), isWhole: isWhole(ended) };
+  }
+}
+
+async function metered(context: AnswerContext, forwarded: Forwarded): Promise<MeteredAnswer> {
+  try {
+    return await meterOf(context, forwarded).finish(false);
+  } catch (error) {
+    forwarded.attempt.end();
+    throw error;
   }
 }
 

@@ -67,6 +67,7 @@ export const GLOBALS = [
   'Headers',
   'Request',
   'Response',
+  'IdentityTransformStream',
   'ReadableStream',
   'CompressionStream',
   'DecompressionStream',

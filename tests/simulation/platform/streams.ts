@@ -41,9 +41,9 @@ export class SimReadableStream<T = Uint8Array> {
   #pulling = false;
   #endIsKnown = false;
 
-  constructor(source: Source<T> = {}, queueChunks = QUEUE_CHUNKS) {
+  constructor(source: Source<T> = {}, { highWaterMark = QUEUE_CHUNKS }: { highWaterMark?: number } = {}) {
     this.#source = source;
-    this.#queueChunks = queueChunks;
+    this.#queueChunks = highWaterMark;
     this.#controller = new Controller(this);
     source.start?.(this.#controller);
     this.#pullLater();
@@ -92,7 +92,7 @@ export class SimReadableStream<T = Uint8Array> {
       left -= 1;
       if (left === 0) await this.cancel(reason);
     };
-    for (const _ of [0, 1]) branches.push(new SimReadableStream<T>({ pull, cancel }, 0));
+    for (const _ of [0, 1]) branches.push(new SimReadableStream<T>({ pull, cancel }, { highWaterMark: 0 }));
     return [branches[0]!, branches[1]!];
   }
 
@@ -259,7 +259,7 @@ export class SimIdentityTransformStream {
         }),
       cancel: () => this.#leave(new TypeError('Network connection lost.')),
     },
-    0,
+    { highWaterMark: 0 },
   );
   readonly writable: SimWritable = {
     getWriter: () => ({

@@ -234,11 +234,12 @@ describe('a hold', () => {
       yield textChunk('a', usageOf(10, 1));
       vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 21_000 });
       yield textChunk('b', usageOf(10, 2));
-      await wait(10);
+      await waitFor(() => expect(resizes).toHaveLength(1));
       yield DONE;
     };
     await network().add(model, () => stream(steps()));
-    await (await Customer.withCredit(usd(5))).ask({ model, stream: true });
+    const { record } = await (await Customer.withCredit(usd(5))).ask({ model, stream: true });
+    expect(record).toMatchObject({ ending: 'finished' });
     expect(resizes).toHaveLength(1);
   });
 

@@ -105,11 +105,14 @@ function withUsage(chunk: NodeChunk, completionTokensMax: number): NodeChunk {
   return { ...chunk, usage: { ...usage, completion_tokens: completionTokensMax, reasoning_tokens } };
 }
 
-/** Text on its way to a reader of bytes. A write waits until it is wanted. */
+/** Text on its way to a reader of bytes. A write waits until it is read. */
 class ByteChannel {
   readonly body: ReadableStream<Uint8Array>;
   #controller!: ReadableByteStreamController;
-  #wanted = Promise.withResolvers<void>();
+  readonly #writes: { readonly bytes: Uint8Array; readonly taken: () => void }[] = [];
+  /** Ends the reader's wait for the next bytes. */
+  #passed: (() => void) | null = null;
+  #isClosing = false;
   #isOver = false;
   #writtenMs = Date.now();
 
@@ -120,10 +123,13 @@ class ByteChannel {
       start: (controller) => {
         this.#controller = controller;
       },
-      pull: () => this.#wanted.resolve(),
+      pull: () =>
+        new Promise<void>((passed) => {
+          this.#passed = passed;
+          this.#pass();
+        }),
       cancel: () => {
-        this.#isOver = true;
-        this.#wanted.resolve();
+        this.#end();
         onLeft();
       },
     };
@@ -137,24 +143,40 @@ class ByteChannel {
   async write(text: string): Promise<void> {
     if (text === '' || this.#isOver) return;
     this.#writtenMs = Date.now();
-    this.#controller.enqueue(new TextEncoder().encode(text) as Uint8Array<ArrayBuffer>);
-    const { desiredSize } = this.#controller;
-    if (desiredSize === null || desiredSize >= 0) return;
-    this.#wanted = Promise.withResolvers<void>();
-    await this.#wanted.promise;
+    await new Promise<void>((taken) => {
+      this.#writes.push({ bytes: new TextEncoder().encode(text), taken });
+      this.#pass();
+    });
   }
 
   close(): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.#controller.close();
-    this.#controller.byobRequest?.respond(0);
+    this.#isClosing = true;
+    this.#pass();
   }
 
   break(): void {
     if (this.#isOver) return;
-    this.#isOver = true;
-    this.#wanted.resolve();
+    this.#end();
     this.#controller.error(new Error('closed'));
+  }
+
+  #pass(): void {
+    if (this.#isOver || this.#passed === null) return;
+    const next = this.#writes.shift();
+    if (next === undefined && !this.#isClosing) return;
+    if (next !== undefined) this.#controller.enqueue(next.bytes as Uint8Array<ArrayBuffer>);
+    else {
+      this.#end();
+      this.#controller.close();
+      this.#controller.byobRequest?.respond(0);
+    }
+    next?.taken();
+    this.#passed?.();
+    this.#passed = null;
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    for (const { taken } of this.#writes.splice(0)) taken();
   }
 }
