@@ -21,9 +21,9 @@ export interface AnswerOptions {
 
 export class Answer {
   readonly #res: ServerResponse;
-  readonly #writer: ResponseWriter;
   readonly #body: AnswerBody;
   readonly #options: AnswerOptions;
+  readonly #writer: ResponseWriter;
   readonly #signs = new KeepAliveSigns();
   #keepAlive: NodeJS.Timeout | undefined;
   /** Something was written since the last look of the keep-alive. */
@@ -32,11 +32,13 @@ export class Answer {
   #onPaid: () => void = () => {};
 
   constructor(res: ServerResponse, body: AnswerBody, options: AnswerOptions) {
-    const { readerDeadlineMs } = options;
     this.#res = res;
-    this.#writer = new ResponseWriter(res, { headers: body.headers, readerDeadlineMs });
     this.#body = body;
     this.#options = options;
+    this.#writer = new ResponseWriter(res, {
+      headers: body.headers,
+      readerDeadlineMs: options.readerDeadlineMs,
+    });
     res.on('error', () => {});
     res.on('close', () => {
       clearInterval(this.#keepAlive);
@@ -53,10 +55,10 @@ export class Answer {
     return this.#writer.draining;
   }
 
-  /** Writes what may leave of the chunks, all at once. Resolves when more can be taken, or nobody takes it any more. */
+  /** Writes what may leave of the chunks. Resolves when more can be taken, or nobody takes it any more. */
   async chunks(chunks: readonly NodeChunk[]): Promise<void> {
     await this.#write(this.#body.take(chunks));
-    await this.#paid();
+    if (this.#body.isWaiting) await this.#paid();
   }
 
   /** Takes what the answer may cost. @returns what it may cost now; null: it has no bound */
@@ -68,41 +70,44 @@ export class Answer {
     return extended.heldNanoUsd;
   }
 
-  /** Ends the answer. A failure is an HTTP status while the head has not gone out. @param generated its whole usage */
+  /** Ends the answer. A failure is an HTTP status while nothing has been written. @param generated its whole usage */
   end(result: EngineRunResult, generated: NodeUsage): void {
+    clearInterval(this.#keepAlive);
     if (result.kind === 'failed' && !this.started) sendError(this.#res, result.error);
     else this.#writer.end(this.#body.end(result, generated));
   }
 
+  /** Resolves when the reader can take more, or has left. */
+  async #write(text: string): Promise<void> {
+    if (text === '') return;
+    this.#wrote = true;
+    this.#keepAlive ??= setInterval(() => this.#alive(), KEEP_ALIVE_MS);
+    await this.#writer.write(text);
+  }
+
   #alive(): void {
     const isSilent = !this.#wrote && !this.#res.writableNeedDrain;
-    this.#wrote = false;
-    if (!isSilent) return;
-    void this.#write(this.#body.alive(this.#signs.isDue()));
+    if (isSilent) void this.#write(this.#body.alive(this.#signs.isDue()));
     // A keep-alive is no reason to leave out the next one.
     this.#wrote = false;
   }
 
-  async #write(text: string): Promise<void> {
-    if (this.#res.destroyed || text === '') return;
-    this.#keepAlive ??= setInterval(() => this.#alive(), KEEP_ALIVE_MS);
-    this.#wrote = true;
-    await this.#writer.write(text);
-  }
-
   /** Waits until the client's money reaches for all that is there. Like a slow reader, the edge has a deadline for it. */
-  async #paid(): Promise<void> {
+  #paid(): Promise<void> {
     const res = this.#res;
-    if (!this.#body.isWaiting || res.destroyed) return;
     const aborted = this.#options.aborted();
-    if (aborted.aborted) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(() => res.destroy(), this.#options.readerDeadlineMs);
-    this.#onPaid = resolve;
-    aborted.addEventListener('abort', () => resolve());
-    res.on('close', resolve);
-    await promise;
-    clearTimeout(timer);
-    res.off('close', resolve);
+    if (aborted.aborted || res.destroyed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => res.destroy(), this.#options.readerDeadlineMs);
+      const done = () => {
+        clearTimeout(timer);
+        aborted.removeEventListener('abort', done);
+        res.off('close', done);
+        resolve();
+      };
+      this.#onPaid = done;
+      aborted.addEventListener('abort', done);
+      res.on('close', done);
+    });
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { ServerResponse } from 'node:http';
 
+/** Headers of every answer. */
 const HEAD = {
   'cache-control': 'no-store',
   // Without this header an nginx in front of the agent would collect tokens before it passes them on.
@@ -21,7 +22,10 @@ export class ResponseWriter {
   /** Until the reader takes more; null: it does. */
   #draining: Promise<void> | null = null;
 
-  /** @param options.readerDeadlineMs how long a reader may take nothing */
+  /**
+   * @param options.headers what the answer has beside the headers of every one
+   * @param options.readerDeadlineMs how long a reader may take nothing
+   */
   constructor(
     res: ServerResponse,
     options: { headers: Readonly<Record<string, string>>; readerDeadlineMs: number },

@@ -5,7 +5,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type NanoUsd, nanoUsd, usd } from '../../../worker/domain/money.ts';
 import { Wallet } from '../../../worker/wallet/wallet.ts';
-import { answer, DONE, endless, freshNetwork, stream, textChunk, usageOf, wait } from '../fake-node.ts';
+import { answer, DONE, endless, freshNetwork, stream, textChunk, usageOf } from '../fake-node.ts';
 import { waitFor } from '../wait.ts';
 import { Customer, costOf, env, newModel, PRICE } from './client.ts';
 
