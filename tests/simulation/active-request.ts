@@ -233,7 +233,8 @@ export class ActiveRequest {
 
   #usage(): NodeUsage {
     const usage = this.#meter.current();
-    const isBroken = this.#isDue('more_cached_than_read');
+    // An agent that writes the client's answer marks it from its own sound count.
+    const isBroken = this.#answer === null && this.#isDue('more_cached_than_read');
     return isBroken ? { ...usage, cached_tokens: 10 * this.#task.promptTokens } : usage;
   }
 
@@ -388,6 +389,7 @@ const INVALID_EVENTS: Partial<Record<NodeFault, string>> = {
 /** The same faults in what an agent says within an answer that is ready for the client. */
 const INVALID_LINES: Partial<Record<NodeFault, string>> = {
   malformed_frame: ': u 10,0,5\n\n',
+  more_cached_than_read: ': u 10,100,5,0,5,1\n\n',
   chunk_without_usage: ': end {}\n\n',
   negative_usage: ': u -1,0,-5,0,1,1\n\n',
 };

@@ -157,9 +157,10 @@ export class SimReadableStream<T = Uint8Array> {
 
   /** Fails behind what waits. */
   breakOff(reason: unknown): void {
-    if (this.#state !== 'open' || this.#queue.length === 0) return this.fail(reason);
-    this.#state = 'failing';
-    this.#reason = reason;
+    if (this.#state === 'open' && this.#queue.length > 0) {
+      this.#state = 'failing';
+      this.#reason = reason;
+    } else this.fail(reason);
   }
 
   fail(reason: unknown): void {

@@ -1,8 +1,8 @@
 /** Writes the client's answer at the edge, from the chunks of an agent that is too old to write it itself. */
+import { KEEP_ALIVE_MS, KeepAliveSigns } from '../../../gpu-pool/answers/keep-alive.ts';
 import { ReadyAnswer } from '../../../gpu-pool/answers/ready-answer.ts';
 import type { AnswerFormat, Budget } from '../../../gpu-pool/protocol/answer-format.ts';
 import type { NodeChunk, NodeError, NodeUsage } from '../../../gpu-pool/protocol/schemas.ts';
-import { KEEP_ALIVE_MS, KeepAliveSigns } from '../stream/keep-alive.ts';
 import type { NodeCalls } from './calls.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { NodeAnswer } from './node-answer.ts';

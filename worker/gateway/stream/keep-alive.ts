@@ -2,6 +2,7 @@
  * Keep-alive of client connections while an answer has nothing to send. Intermediaries close silent connections, and only a
  * write shows whether the client is still there. The edge keeps alive until the agent's first text; from then on the agent does.
  */
+import { KEEP_ALIVE_MS } from '../../../gpu-pool/answers/keep-alive.ts';
 import { KEEP_ALIVE } from '../../../gpu-pool/answers/marks.ts';
 import type { Deadline } from '../node/deadlines.ts';
 
@@ -12,29 +13,9 @@ const WAITING_AFTER_MS = 250;
  * status.
  */
 export const GRACE_MS = 5_000;
-/** Keep-alives follow at this interval, so a disconnect is noticed within a second and the engine can be stopped. */
-export const KEEP_ALIVE_MS = 1_000;
-/**
- * One interval in so many may have a sign of life as an event: clients count events within minutes (Codex within five), and one
- * of the Responses API repeats the request's instructions and tools, which may be 100 KB.
- */
-const SIGN_EVERY = 10;
 
 /** Keep-alives as DeepSeek's API sends them: readers of events and of JSON skip them. */
 export const ALIVE = { event: `${KEEP_ALIVE}\n\n`, json: '\n' };
-
-/** Counts the keep-alives of an answer. */
-export class KeepAliveSigns {
-  #sinceSign = SIGN_EVERY;
-
-  /** Whether the keep-alive that is sent now may be an event of the dialect. */
-  isDue(): boolean {
-    this.#sinceSign += 1;
-    if (this.#sinceSign < SIGN_EVERY) return false;
-    this.#sinceSign = 0;
-    return true;
-  }
-}
 
 /**
  * @param onWaiting called once, when the result takes longer than `WAITING_AFTER_MS`
