@@ -11,8 +11,8 @@ import type { HoldWindow } from './hold/hold-window.ts';
 import type { AnswerReader } from './node/answer-reader.ts';
 import type { Deadline } from './node/deadlines.ts';
 import type { NodeAnswer } from './node/node-answer.ts';
+import { ReadPace } from './node/read-pace.ts';
 import type { ClientDisconnect } from './stream/disconnect.ts';
-import { ReadPace } from './stream/read-pace.ts';
 
 export interface MeteredAnswer {
   readonly ending: Ending;

@@ -1,6 +1,6 @@
 /** Reads an answer on its way to the client, or a whole one: the agent's marks, and the bytes for whoever records them. */
 import { MarkReader } from '../../../gpu-pool/answers/mark-reader.ts';
-import { READ_BYTES } from '../stream/read-pace.ts';
+import { READ_BYTES } from './read-pace.ts';
 
 /** Reads of one look. A node that floods the isolate must not keep it here. */
 const READS_MAX = 16;

@@ -1,5 +1,5 @@
 /**
- * How often the edge looks at an answer that passes in native code (meter.ts). A look reads a branch of the answer's tee, and
+ * How often the edge looks at an answer that passes in native code (../meter.ts). A look reads a branch of the answer's tee, and
  * what it reads before the client has is kept in memory for the client, so nobody may look as often as it likes.
  *
  * The tee does not say how far the client is. But a single read that takes bytes from the node's connection gets
