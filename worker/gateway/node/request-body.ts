@@ -4,8 +4,7 @@
  */
 import type { AnswerFormat, Budget } from '../../../gpu-pool/protocol/answer-format.ts';
 import type { GenerateRequest } from '../../../gpu-pool/protocol/schemas.ts';
-import { toTokenPrice } from '../../domain/pricing.ts';
-import type { Admission } from '../admission.ts';
+import { type Price, toTokenPrice } from '../../domain/pricing.ts';
 import { type ModelRequest, RENDERED } from '../dialects/chat-request.ts';
 
 const isRendered: ReadonlySet<string> = new Set(RENDERED);
@@ -25,13 +24,13 @@ export type AnswerBody = (heldNanoUsd: number) => string;
 
 export function answerBody(
   body: string,
-  { admission, format }: { admission: Pick<Admission, 'price'>; format: AnswerFormat },
+  { admission, format }: { admission: { price: Price }; format: AnswerFormat },
 ): AnswerBody {
   const text = `${body.slice(0, -1)},"answer":${JSON.stringify(format)},"budget":`;
   return (heldNanoUsd) => `${text}${JSON.stringify(budgetOf(admission, heldNanoUsd))}}`;
 }
 
 /** What the answer may cost. */
-export function budgetOf({ price }: Pick<Admission, 'price'>, heldNanoUsd: number): Budget {
+export function budgetOf({ price }: { price: Price }, heldNanoUsd: number): Budget {
   return { held_nano_usd: heldNanoUsd, price: toTokenPrice(price) };
 }
