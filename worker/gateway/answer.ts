@@ -66,10 +66,10 @@ export function failureOf(
 /** The error of a request whose prompt alone was more than credit and caps left for it; null: it has an answer. */
 export function ranOutError(
   { admission }: AnswerContext,
-  { ranOut, usage, heldNanoUsd }: MeteredAnswer,
+  { ranOut, counted, heldNanoUsd }: MeteredAnswer,
 ): ApiError | null {
-  if (ranOut === null || usage.completionTokens > 0) return null;
-  const requiredNanoUsd = nanoUsd(chargeFor(usage, admission.price) + admission.price.outputNanoUsd);
+  if (ranOut === null || counted.completionTokens > 0) return null;
+  const requiredNanoUsd = nanoUsd(chargeFor(counted, admission.price) + admission.price.outputNanoUsd);
   return ranOutRefusal({ bound: ranOut, requiredNanoUsd, heldNanoUsd }, admission, Date.now());
 }
 

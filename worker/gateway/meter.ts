@@ -18,6 +18,8 @@ export interface MeteredAnswer {
   readonly ending: Ending;
   /** Usage to bill: of what was delivered or, after a disconnect, of what was generated until the engine stopped. */
   readonly usage: Usage;
+  /** Usage as the node counted it, whether or not the hold pays for it. */
+  readonly counted: Usage;
   /** the limit that ended the answer, when `ending` is out_of_credit */
   readonly ranOut: HoldBound | null;
   /** what the request could cost at the end */
@@ -209,6 +211,7 @@ export class Meter {
     return {
       ending: disconnect.aborted && ending !== 'implausible' ? ('client_gone' as const) : ending,
       usage: holdWindow.paidPart(this.#usage),
+      counted: this.#usage,
       heldNanoUsd: holdWindow.heldNanoUsd,
       ranOut: ending === 'out_of_credit' ? this.#ranOut : null,
       ...{ nodeError, countedPrompt, end },
