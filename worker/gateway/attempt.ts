@@ -152,7 +152,8 @@ async function ask(
     const { end, last } = reader.marks;
     const isEmpty = end !== null && last?.events === 0 && last.usage.prompt_tokens === 0;
     const hasFailed = end?.ended === 'failed' && last?.events === 0;
-    if (last !== null && !isEmpty && !hasFailed)
+    // The first token may come just as the client leaves and the connection is closed: then nobody knows what follows.
+    if (last !== null && !isEmpty && !hasFailed && !disconnect.aborted)
       return { ok: true, forwarded: { answer, toClient, reader, ttftMs: Date.now() - startedMs, attempt } };
     // An answer that ends without a count is a failure, too.
     answer.close();
