@@ -96,7 +96,7 @@ const RECEIPT_ROLLUP = `
   SELECT node_id, hour_ms, '', requests, prompt_tokens, completion_tokens, 0, 0, hour_ms + ${HOUR_MS}, hour_ms FROM node_hour`;
 
 const WATERMARKS = `
-  INSERT INTO projection
+  INSERT INTO projection (account_id, told_seq, billed_requests, witnessed_requests, missed_requests)
   SELECT account_id, count(*), count(*), count(*) - 7, 3 FROM usage_event GROUP BY 1`;
 
 /** Fills an empty database up to `nowMs`. The last hour is as full as the others. */

@@ -421,9 +421,9 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    what: 'the Pool ignores heartbeats',
+    what: 'the Pool ignores signs of life',
     expects: ['L13'],
-    edits: [edit('worker/fleet/pool.ts', '    known.lastHeartbeatMs = nowMs;\n', '')],
+    edits: [edit('worker/fleet/pool.ts', '    known.lastHeartbeatMs = atMs;\n', '')],
   },
 ];
 
