@@ -305,6 +305,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'a number of the outbox is given twice',
     expects: ['L10'],
+    requests: 3_000,
     edits: [
       edit('worker/wallet/outbox-store.ts', 'if (last > 0) this.#sql.exec', 'if (last < 0) this.#sql.exec'),
     ],
