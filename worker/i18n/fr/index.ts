@@ -532,9 +532,9 @@ export const fr: Messages = {
       'Choisissez une heure au moins une minute plus tard, pour que chaque point d’accès ait le tarif à temps.',
     price_window_batch: 'Un tarif par lots n’a pas d’heures : il s’applique toute la journée.',
     price_window_empty: 'Les heures se terminent au moment où elles commencent.',
-    price_cache_dearer: 'Un token lu dans le cache ne peut pas coûter plus cher qu’un autre.',
+    price_cache_dearer: 'Un jeton lu dans le cache ne peut pas coûter plus cher qu’un autre.',
     price_batch_above_half:
-      'Un token par lots peut coûter au plus la moitié du tarif standard ou creux le plus bas dans les 24 heures. Baissez d’abord le tarif par lots, un jour avant un tarif standard plus bas.',
+      'Un jeton par lots peut coûter au plus la moitié du tarif standard ou creux le plus bas dans les 24 heures. Baissez d’abord le tarif par lots, un jour avant un tarif standard plus bas.',
     price_same_instant: 'Une autre version de ce tarif commence au même moment.',
     price_end_before_start: 'Un tarif doit se terminer après avoir commencé.',
     price_ended: 'Ce tarif est terminé ou le sera dans moins d’une minute.',
