@@ -1,7 +1,6 @@
 /** The line formats of the journal, and the state that they add up to when read again after a restart. Pure. */
 import * as z from 'zod';
-import { NodeUsage, Receipt } from '../protocol/schemas.ts';
-import { NO_USAGE } from './sglang/usage.ts';
+import { NO_USAGE, NodeUsage, Receipt } from '../protocol/schemas.ts';
 
 const Opened = z.object({
   type: z.literal('opened'),

@@ -4,6 +4,7 @@
  */
 import type { AnswerFormat, Budget } from '../protocol/answer-format.ts';
 import { chargeNanoUsd } from '../protocol/charge.ts';
+import { NO_USAGE } from '../protocol/constants.ts';
 import type { NodeChunk, NodeError, NodeUsage } from '../protocol/schemas.ts';
 import { idSuffix, type Tail } from './formatter.ts';
 import { streamFormatter, wholeFormatter } from './formatters.ts';
@@ -16,7 +17,7 @@ const MARK_EVERY_MS = 1_000;
 const MARK_EVERY_TOKENS = 256;
 
 export interface Finish {
-  /** What the engine has generated, delivered or not. */
+  /** Usage of all that the engine has generated, delivered or not. */
   readonly generated: NodeUsage;
   readonly nowMs: number;
 }
@@ -30,8 +31,6 @@ interface Writer {
   readonly events: number;
 }
 
-const NO_USAGE: NodeUsage = { prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0, reasoning_tokens: 0 };
-
 export class ReadyAnswer {
   readonly #format: AnswerFormat;
   readonly #writer: Writer;
@@ -39,11 +38,11 @@ export class ReadyAnswer {
   readonly #budget: Budget | null;
   readonly #startedAtMs: number;
   readonly #lineEnd: string;
-  /** What the answer may cost. */
+  /** The most that the answer may cost. */
   #heldNanoUsd: number;
-  /** What the usage of all that has left costs. */
+  /** The cost of all that has left. */
   #spentNanoUsd = 0;
-  #delivered = NO_USAGE;
+  #delivered: NodeUsage = NO_USAGE;
   #waiting: NodeChunk[] = [];
   /** The last mark: when, and the completion tokens it had; null: none has been written. */
   #marked: { atMs: number; tokens: number } | null = null;
@@ -80,7 +79,7 @@ export class ReadyAnswer {
     return isNews ? text + this.#mark(nowMs) : '';
   }
 
-  /** What the answer may cost: the hold as it was last told, or more, if more had left by then. */
+  /** The most that the answer may cost: the hold as it was last told, or more, if more had left by then. */
   get heldNanoUsd(): number {
     return this.#heldNanoUsd;
   }

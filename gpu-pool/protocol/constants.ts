@@ -107,6 +107,14 @@ export const NO_LOAD = {
   cache_hit_rate: 0,
 };
 
+/** The usage of a request of which nothing has been computed. */
+export const NO_USAGE = {
+  prompt_tokens: 0,
+  cached_tokens: 0,
+  completion_tokens: 0,
+  reasoning_tokens: 0,
+} as const;
+
 /**
  * SGLang's reasoning parsers of models that think between `<think>` and `</think>`. The agent takes their text apart itself,
  * and can have the model go on from a thought or an answer that a client has begun.

@@ -4,13 +4,14 @@
  * are counted separately: the laws compare them as a third count with those of the edge and the agent.
  */
 
-import { NO_USAGE, UsageMeter } from '../../gpu-pool/agent/sglang/usage.ts';
+import { UsageMeter } from '../../gpu-pool/agent/sglang/usage.ts';
 import { ReadyAnswer } from '../../gpu-pool/answers/ready-answer.ts';
 import {
   ANSWER_HEADER,
   ANSWER_READY,
   type AnswerFormat,
   type Budget,
+  NO_USAGE,
   type NodeChunk,
   type NodeUsage,
   type Receipt,

@@ -15,13 +15,6 @@ import type { NodeUsage } from '../../protocol/schemas.ts';
 export const USAGE_ANOMALIES = ['missing', 'invalid', 'shrinking', 'inconsistent', 'overrun'] as const;
 export type UsageAnomaly = (typeof USAGE_ANOMALIES)[number];
 
-export const NO_USAGE: NodeUsage = {
-  prompt_tokens: 0,
-  cached_tokens: 0,
-  completion_tokens: 0,
-  reasoning_tokens: 0,
-};
-
 const PROMPT_TOKENS_MAX = 10_000_000;
 
 interface Counts {

@@ -2,13 +2,12 @@
 import { KEEP_ALIVE_MS, KeepAliveSigns } from '../../../gpu-pool/answers/keep-alive.ts';
 import { ReadyAnswer } from '../../../gpu-pool/answers/ready-answer.ts';
 import type { AnswerFormat, Budget } from '../../../gpu-pool/protocol/answer-format.ts';
+import { NO_USAGE } from '../../../gpu-pool/protocol/constants.ts';
 import type { NodeChunk, NodeError, NodeUsage } from '../../../gpu-pool/protocol/schemas.ts';
 import type { NodeCalls } from './calls.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { NodeAnswer } from './node-answer.ts';
 import { type NodeEvent, NodeStream } from './stream.ts';
-
-const NO_USAGE: NodeUsage = { prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0, reasoning_tokens: 0 };
 
 export interface RenderedOptions {
   readonly format: AnswerFormat;
@@ -17,7 +16,7 @@ export interface RenderedOptions {
   readonly hangUp: AbortController;
   readonly deadlines: Deadlines;
   readonly idleDeadlineMs: number;
-  /** Of all choices together. A count beyond is the node's mistake, and ends there. */
+  /** The completion tokens of all choices together. A count beyond is the node's mistake, and is cut to this. */
   readonly completionTokensMax: number;
 }
 
@@ -83,7 +82,7 @@ async function render(
   },
 ): Promise<void> {
   const { write, capped, isAborted } = options;
-  let generated = NO_USAGE;
+  let generated: NodeUsage = NO_USAGE;
   for (let event = first; ; event = await stream.next()) {
     const nowMs = Date.now();
     if (event.kind === 'end')
