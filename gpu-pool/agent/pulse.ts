@@ -33,10 +33,6 @@ export class Pulse {
     this.#options = options;
   }
 
-  get isOpen(): boolean {
-    return this.#isOpen;
-  }
-
   /** Opens the connection in the background, unless there is one. */
   open(): void {
     const { connect, now, onAnswer, onCall } = this.#options;

@@ -36,11 +36,6 @@ export class AnswerReader {
     return reading;
   }
 
-  /** Gives up the rest of a body that has ended or broken. */
-  cancel(): void {
-    this.#reader.cancel().catch(() => undefined);
-  }
-
   async #readReady(): Promise<number | null> {
     let total = 0;
     for (let reads = 0; reads < READS_MAX; reads++) {
