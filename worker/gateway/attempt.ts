@@ -17,7 +17,7 @@ import { readNodeErrorBody } from './node/error.ts';
 import type { NodeAttempt } from './node/local-state.ts';
 import { type NodeAnswer, readyAnswer } from './node/node-answer.ts';
 import type { Party } from './node/outlook.ts';
-import { type AnswerBody, budgetOf } from './node/request-body.ts';
+import { budgetOf, type GenerateBody } from './node/request-body.ts';
 import type { ClientDisconnect } from './stream/disconnect.ts';
 
 export interface Forwarded {
@@ -37,7 +37,7 @@ export interface ForwardContext {
   readonly env: Env;
   readonly admission: Admission;
   readonly format: AnswerFormat;
-  readonly body: AnswerBody;
+  readonly body: GenerateBody;
   readonly holdWindow: HoldWindow;
   /** The pool as the isolate knows it at the time of the call, because a retry must not see an old snapshot. */
   readonly pool: () => Promise<PoolSnapshot>;

@@ -19,7 +19,7 @@ import { HoldWindow } from './hold/hold-window.ts';
 import type { RequestHold } from './hold/request-hold.ts';
 import { poolSnapshot } from './model-cache.ts';
 import type { Deadlines } from './node/deadlines.ts';
-import { answerBody, nodeBody } from './node/request-body.ts';
+import { generateBody, nodeBody } from './node/request-body.ts';
 import { affinityKey, overloadWaitMs } from './route.ts';
 import type { ClientDisconnect } from './stream/disconnect.ts';
 
@@ -78,7 +78,7 @@ export async function serve(env: Env, serveRequest: ServeRequest): Promise<Serve
     env,
     admission,
     format,
-    body: answerBody(body, { admission, format }),
+    body: generateBody(body, { admission, format }),
     holdWindow: new HoldWindow(env, admission),
     pool,
     party,

@@ -74,7 +74,7 @@ function takeOfEnded(
   if (isOwn && agrees(receipt, ended)) receipts.prove(receipt, ended, nowMs);
   else {
     receiptStore.insert(receipt, nowMs, { settled: true });
-    if (isOwn) requestStore.isNotMissing(requestId);
+    if (isOwn) requestStore.stopWaiting(requestId);
     receipts.compare(receipt, ended, agreed, nowMs);
   }
   receipts.checkGivenTwice(receipt, proof === 'finished' ? [ended.nodeId!] : [], nowMs);

@@ -54,7 +54,7 @@ export class Receipts {
     const { receiptStore, requestStore } = this.#deps;
     for (const receipt of receiptStore.unsettled(requestId)) {
       receiptStore.settle(receipt);
-      if (receipt.nodeId === request?.nodeId) requestStore.isNotMissing(requestId);
+      if (receipt.nodeId === request?.nodeId) requestStore.stopWaiting(requestId);
       this.compare(receipt, request, agreed, nowMs);
     }
     this.publishAgreed(agreed, nowMs);
@@ -167,7 +167,7 @@ export class Receipts {
     for (const { requestId, nodeId, usage } of missing) {
       const detail = { billedPrompt: usage.promptTokens, billedCompletion: usage.completionTokens };
       this.#publishDrift('receipt_missing', { requestId, nodeId: nodeId ?? '' }, detail, nowMs);
-      requestStore.isNotMissing(requestId);
+      requestStore.stopWaiting(requestId);
     }
     receiptStore.setCheckedTo(toMs);
   }

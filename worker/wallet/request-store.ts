@@ -15,11 +15,11 @@ const SKEW_MS = 3_600_000;
 const RECENT_MS = 2 * 3_600_000 + 60_000 + SKEW_MS;
 
 /**
- * What is known of the billed node's receipt, if it agrees with the bill; others are rows of the table `receipt`.
- * `with_request`: it is published together with its request. `alone`: it came when its request's publication may have
- * begun, so it is published by itself.
+ * How the billed node's receipt is published, if it agrees with the bill; others are rows of the table `receipt`.
+ * `with_request`: together with its request. `alone`: by itself, because it came when its request's publication may have
+ * begun.
  */
-type ReceiptCount = 'with_request' | 'alone';
+type ReceiptPublication = 'with_request' | 'alone';
 
 /** The column `receipt`: as `proofs` of a group, in capitals when the receipt is published alone. */
 const MARKS = {
@@ -234,8 +234,8 @@ export class RequestStore {
     else if (unpublished) this.#unpublished.set(requestId, { ...unpublished, receiptAtMs: nowMs });
   }
 
-  /** A receipt of the billed node that differs from the bill has a row of its own, and is not missing either. */
-  isNotMissing(requestId: string): void {
+  /** Notes that no receipt is waited for: one that differs has come and has a row of its own, or its absence was published. */
+  stopWaiting(requestId: string): void {
     this.#unproved.delete(requestId);
   }
 
@@ -320,7 +320,7 @@ export class RequestStore {
 
   // ---- checkpoint ----
 
-  /** What a restart has to know: the number up to which D1 has requests, and the least id of an open one. */
+  /** The facts that a restart has to know: the number up to which D1 has requests, and the least id of an open one. */
   checkpoint(nowMs: number): { publishedSeq: number; openFrom: string } {
     const open = this.#known().flatMap((requests) => [...requests.keys()]);
     this.#openFrom = open.reduce((least, id) => [least, id].sort()[0]!, firstIdAt('req', nowMs - RECENT_MS));
@@ -350,8 +350,8 @@ export class RequestStore {
   }
 }
 
-function markOf(count: ReceiptCount, outcome: WalletReceipt['outcome']): string {
-  return MARKS[count][outcome === 'finished' ? 'finished' : 'other'];
+function markOf(publication: ReceiptPublication, outcome: WalletReceipt['outcome']): string {
+  return MARKS[publication][outcome === 'finished' ? 'finished' : 'other'];
 }
 
 function leastOf(times: readonly number[]): number | null {

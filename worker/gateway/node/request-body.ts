@@ -19,18 +19,18 @@ export function nodeBody(
   return `{${rendered},${JSON.stringify(rest).slice(1)}`;
 }
 
-/** The body of a request for an answer, by what its hold is when it is sent. */
-export type AnswerBody = (heldNanoUsd: number) => string;
+/** Completes the body when it is sent, with the size that the hold has by then. */
+export type GenerateBody = (heldNanoUsd: number) => string;
 
-export function answerBody(
+export function generateBody(
   body: string,
   { admission, format }: { admission: { price: Price }; format: AnswerFormat },
-): AnswerBody {
+): GenerateBody {
   const text = `${body.slice(0, -1)},"answer":${JSON.stringify(format)},"budget":`;
   return (heldNanoUsd) => `${text}${JSON.stringify(budgetOf(admission, heldNanoUsd))}}`;
 }
 
-/** What the answer may cost. */
+/** The money that the answer may cost. */
 export function budgetOf({ price }: { price: Price }, heldNanoUsd: number): Budget {
   return { held_nano_usd: heldNanoUsd, price: toTokenPrice(price) };
 }
