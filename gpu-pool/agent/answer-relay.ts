@@ -97,7 +97,7 @@ export class AnswerRelay {
     for (const [at, event] of events.entries()) {
       const result = this.#handleEvent(event, chunks);
       if (result === null) continue;
-      // What the engine has generated past a closed thought still counts.
+      // Tokens that the engine has generated past a closed thought still count.
       if (result.kind === 'thought_closed') for (const late of events.slice(at + 1)) this.#reader.read(late);
       return result;
     }
@@ -170,7 +170,7 @@ export class AnswerRelay {
       chunks.push(this.cut());
       return { kind: 'finished' };
     }
-    // Of several choices each ends by itself: others may be in their answer.
+    // Each of several choices ends by itself: others may be in their answer.
     const cut = this.#reader.cutAtLimit(spent);
     for (const choice of spent) this.#stopAtEngine(choice);
     chunks.push({ ...cut, choices: [...chunk.choices, ...cut.choices] });

@@ -56,7 +56,7 @@ export function requestEngine(
   });
 }
 
-/** What the option `signal` does, for a third of its CPU. */
+/** Ends the request when the signal is aborted, as the option `signal` does, for a third of its CPU. */
 function destroyWhenAborted(request: ClientRequest, signal: AbortSignal): void {
   const destroy = () => void request.destroy(signal.reason);
   if (signal.aborted) {

@@ -1,6 +1,7 @@
 /**
- * The agent's reports to the edge: a signed heartbeat every two seconds, or a pulse (pulse.ts) where the edge allows it and
- * a heartbeat each half minute, when anything but the load changes, and for receipts. Nothing is lost while the edge is unreachable: receipts stay in the journal and are sent again.
+ * The agent's reports to the edge: a signed heartbeat every two seconds, or, where the edge allows it, a pulse (pulse.ts) and
+ * a heartbeat each half minute, when anything but the load changes, and for receipts. Nothing is lost while the edge is
+ * unreachable: receipts stay in the journal and are sent again.
  */
 import { importJWK, SignJWT } from 'jose';
 import {
@@ -74,7 +75,7 @@ export class HeartbeatLoop {
   #isWanted = false;
   #acknowledged = 0;
   readonly #pulse: Pulse;
-  /** What the last accepted heartbeat said beside load and receipts. */
+  /** The last accepted heartbeat without load and receipts, as text. */
   #accepted = '';
   /** A pulse suffices until then. */
   #signedDueAtMs = 0;

@@ -13,8 +13,8 @@ export const JOURNAL_FILE = 'receipts.jsonl';
 /** The file is rewritten when it exceeds this size, and twice the size that the last compaction left. */
 const COMPACT_AT_BYTES = 4 << 20;
 /**
- * Receipts that end within this time share a write, and as long again a sync. Nobody waits for it: an answer ends before its receipt is safe, and the
- * heartbeat that reports it leaves later (heartbeat.ts).
+ * Receipts that come within this time share a write, and then, for as long again, a sync. Nobody waits for it: an answer
+ * ends before its receipt is safe, and the heartbeat that reports it leaves later (heartbeat.ts).
  */
 const SYNC_MS = 10;
 

@@ -15,7 +15,7 @@ export class ResponseWriter {
   readonly #res: ServerResponse;
   readonly #head: Readonly<Record<string, string>>;
   readonly #readerDeadlineMs: number;
-  /** What waits for the end of the turn. */
+  /** Text that waits for the end of the turn. */
   #text = '';
   #started = false;
   #flushing: NodeJS.Immediate | undefined;

@@ -5,7 +5,7 @@
 import type { AnswerFormat, AnswerHead } from '../protocol/answer-format.ts';
 import type { NodeChunk, NodeUsage } from '../protocol/schemas.ts';
 
-/** What the agent tells the edge at the end of an answer, as JSON: the part of the last events that only it knows. */
+/** The part of the last events that only the agent knows, which it tells the edge at the end of an answer as JSON. */
 export type Tail = Readonly<Record<string, unknown>>;
 
 /** The facts with which the agent's part of an answer closes. */

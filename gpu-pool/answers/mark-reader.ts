@@ -46,7 +46,7 @@ export class MarkReader {
     const ahead = this.#isOurs ? this.#takeBegun() : null;
     this.#isInLine = false;
     const last = bytes.lastIndexOf(LF);
-    // Of all complete lines but the first, those behind the last mark.
+    // All complete lines but the first, as far back as the last mark.
     const isMarked = this.#readBack(bytes, first + 1, last);
     if (ahead !== null && !isMarked) this.#read(ahead);
     this.#begin(bytes.subarray(last + 1));

@@ -1,5 +1,5 @@
 /**
- * What the agent tells the edge within an answer: lines that begin with a colon, which are comments of server-sent events. No
+ * The agent's lines to the edge within an answer. They begin with a colon, which makes them comments of server-sent events. No
  * model can write one: its text is JSON within a line, whose line breaks are escaped.
  *
  * A mark says how far the answer has come: `: u <prompt>,<cached>,<completion>,<reasoning>,<events>,<ms>`, and a seventh
@@ -10,7 +10,7 @@ import type { NodeError, NodeUsage } from '../protocol/schemas.ts';
 import type { Tail } from './formatter.ts';
 
 export interface Mark {
-  /** Of what has been written. While the answer waits, the prompt's counts are those of what waits. */
+  /** Usage of the part that has been written. While the answer waits, the prompt's counts are those of the part that waits. */
   readonly usage: NodeUsage;
   /** Events written so far; 0 in a whole answer. */
   readonly events: number;
@@ -25,7 +25,7 @@ export interface EndLine {
   /** aborted: the edge, or the node's own end, has stopped it. */
   readonly ended: 'finished' | 'aborted' | 'failed';
   readonly error?: NodeError['error'];
-  /** What the engine has generated, delivered or not. */
+  /** Usage of all that the engine has generated, delivered or not. */
   readonly generated: NodeUsage;
   /** Empty when the answer failed. */
   readonly tail: Tail;
@@ -47,7 +47,7 @@ export function endLine(end: EndLine): string {
   return END + JSON.stringify(end);
 }
 
-/** What a line from the agent says; null: nothing, as a keep-alive. @throws RangeError when it breaks the protocol */
+/** Reads a line from the agent; null: it says nothing, as a keep-alive. @throws RangeError when it breaks the protocol */
 export function readLine(line: string): { mark: Mark } | { end: EndLine } | null {
   if (line.startsWith(MARK)) return { mark: readMark(line.slice(MARK.length)) };
   return line.startsWith(END) ? { end: readEnd(line.slice(END.length)) } : null;

@@ -3,7 +3,7 @@
  * all, and whoever writes it has not assembled them.
  */
 
-/** Where an item stands in the text of an event that `ResponseStream` writes. Strings in JSON cannot hold either. */
+/** The texts around an item in an event that `ResponseStream` writes. No string in JSON holds one of them unescaped. */
 const EVENT = 'event: response.output_item.done\n';
 const ITEM = ',"item":';
 const END = '}\n\n';

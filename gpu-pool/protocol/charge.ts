@@ -1,4 +1,4 @@
-/** What usage costs: one arithmetic for the edge, which bills, and the agent, which lets no more leave than is paid for. */
+/** The charge for usage: one arithmetic for the edge, which bills, and the agent, which lets no more leave than is paid for. */
 import type { NodeUsage } from './schemas.ts';
 
 /** Prices in integer nano-USD per token. */

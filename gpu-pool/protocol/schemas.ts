@@ -4,7 +4,8 @@
  *
  * Edge → agent   `POST /v1/generate`, `/v1/extend` and `/v1/abort`, with a request token (EdDSA, keys at the edge's JWKS)
  *                and the request's claims in a header beside it.
- * Agent → edge   `POST /fleet/enrol`, once, with a join token; `POST /fleet/heartbeat` with a node token.
+ * Agent → edge   `POST /fleet/enrol`, once, with a join token; `POST /fleet/heartbeat` and the WebSocket `/fleet/pulse` with a
+ *                node token.
  * Recipes → edge `GET /fleet/model`, with a join token, which stays unused.
  */
 import * as z from 'zod';

@@ -84,7 +84,7 @@ function inForceSoon(price: FirstPrice, nowMs: number) {
   return { ...price, fromMs: nowMs + PRICE_NOTICE_MS, dailyFromMinute: null, dailyToMinute: null };
 }
 
-/** What is wrong with the prices among themselves: found before the model is added, which would be there without them. */
+/** The fault of the prices among themselves, found before the model is added, which would be there without them; null: none. */
 function firstPriceFault(prices: readonly FirstPrice[], nowMs: number): ModelFault | null {
   if (prices.some(isCacheDearer)) return 'price_cache_dearer';
   const rows = prices.map((price) => ({ ...inForceSoon(price, nowMs), id: price.tariff, toMs: null }));

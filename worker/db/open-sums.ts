@@ -13,7 +13,7 @@ import { KEYS_USED, NODE_HOUR, RECEIPT_HOUR, type Row, type Statement } from './
 const ROWS_MAX = 24;
 
 type Kind = 'n' | 'r' | 'k';
-/** Of each kind: the table's columns, and how many of them name a row, are summed, and keep the greatest value. */
+/** The columns of each kind's table: the first `key` name a row, the next `sums` are summed, the others keep the greatest value. */
 const KINDS: Record<Kind, { statement: Statement; key: number; sums: number }> = {
   n: { statement: NODE_HOUR, key: 2, sums: 6 },
   r: { statement: RECEIPT_HOUR, key: 3, sums: 5 },

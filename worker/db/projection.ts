@@ -3,10 +3,10 @@
  * drift findings.
  *
  * Each item lands once however often it is published: `projection` stores the highest sequence number that was
- * published for an account (column `told_seq`), and every statement of a batch checks that it has not moved. It also has the
- * newest sums by node, receipt and key (open-sums.ts), so that a batch writes only its own rows, `usage_hour` and this one. A batch
- * is a few statements, each over one JSON table of rows that are already summed, because D1 runs one statement at a
- * time for everybody and bills each row written.
+ * published for an account (column `told_seq`), and every statement of a batch checks that it has not moved. The same row has
+ * the newest sums by node, receipt and key (open-sums.ts), so that a batch writes only its own rows, `usage_hour` and this
+ * one. A batch is a few statements, each over one JSON table of rows that are already summed, because D1 runs one statement
+ * at a time for everybody and bills each row written.
  */
 import type { NumberedItem, OutboxItem, OutboxItemOf, UsageRecord } from '../domain/outbox.ts';
 import type { Database } from './client.ts';

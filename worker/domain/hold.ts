@@ -117,7 +117,7 @@ export function coveredUsage(usage: Usage, heldNanoUsd: NanoUsd, price: Price): 
   };
 }
 
-/** What kept a hold below the size that was wanted: the credit of the account, or a cap. */
+/** The limits that keep a hold below the size that was wanted: the credit of the account, and caps. */
 export const HOLD_BOUNDS = [
   'insufficient_balance',
   'key_cap_reached',

@@ -114,7 +114,7 @@ export interface LeaseGrant {
   readonly slack: Allotment;
   /** Other requests wait for what is left: the isolate should give slack back. */
   readonly contended: boolean;
-  /** What the account could still hold beside everything that is set aside, within the balance and every cap. */
+  /** Credit that the account could still hold beside everything that is set aside, within the balance and every cap. */
   readonly availableNanoUsd: NanoUsd;
   readonly rateLimit: RateLimitState;
   /** Homes of other isolates' conversations since `affinitiesSeen`; of very many, the latest only. */

@@ -9,9 +9,9 @@ import type { AdmitRefusal, TokenCap } from './wallet.ts';
 
 export interface RanOut {
   readonly bound: HoldBound;
-  /** What the prompt and one token of an answer cost. */
+  /** The cost of the prompt and one token of an answer. */
   readonly requiredNanoUsd: NanoUsd;
-  /** What was left for the request. */
+  /** The credit that was left for the request. */
   readonly heldNanoUsd: NanoUsd;
 }
 

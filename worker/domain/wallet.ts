@@ -45,7 +45,7 @@ export type AdmitRefusal =
 export interface Admitted {
   readonly ok: true;
   readonly heldNanoUsd: NanoUsd;
-  /** What the account could still hold beside it, within the balance and every cap. */
+  /** Credit that the account could still hold beside it, within the balance and every cap. */
   readonly availableNanoUsd: NanoUsd;
   readonly rateLimit: RateLimitState;
   readonly home: ConversationHome | null;

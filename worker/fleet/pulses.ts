@@ -47,7 +47,7 @@ export class Pulses {
     return (socket && this.#state.getWebSocketAutoResponseTimestamp(socket)?.getTime()) ?? null;
   }
 
-  /** Calls for a heartbeat, at once from one node and within two seconds from all. */
+  /** Calls for a heartbeat of each node, which comes within two seconds (gpu-pool/agent/heartbeat.ts). */
   call(nodeIds: Iterable<string> = this.#sockets.keys()): void {
     for (const nodeId of nodeIds) this.#sockets.get(nodeId)?.send(HEARTBEAT_CALL);
   }

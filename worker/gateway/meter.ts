@@ -186,7 +186,7 @@ export class Meter {
   async #broken(): Promise<MeteredAnswer> {
     this.#answer.close();
     const { marks } = this.#reader;
-    // What had arrived before it broke counts.
+    // Marks that had arrived before it broke count.
     if (marks.last !== null && marks.last !== this.#mark)
       this.#usage = advance(this.#usage, marks.last.usage, this.#options.most);
     return this.#outcome(this.#ranOut === null ? 'node_failed' : 'out_of_credit', {});

@@ -14,7 +14,7 @@ import type { WalletSettlement } from './settlement.ts';
 export const PUBLISH_DELAY_MS = 500;
 /** Pause after a failure. D1 is one database for all accounts, so it is not tried in quick succession. */
 const RETRY_MS = 5_000;
-/** What a lost object has not published is published within this time, if nothing wakes the object earlier. */
+/** Items that a lost object has not published are published within this time, if nothing wakes the object earlier. */
 const PUBLISHED_WITHIN_MS = 180_000;
 /** Least time between two trims: rows that are a day old may stay a little longer, and each search for them costs reads. */
 export const TRIM_EVERY_MS = 3_600_000;

@@ -37,8 +37,8 @@ interface Charged {
 
 /**
  * An item as the outbox stores it. Besides items in their published form there are two short forms: a request with its
- * charge (`settled`, which only earlier versions stored), and a settlement group by its time (`page`, after its SQL table), which is read when it is
- * published.
+ * charge (`settled`, which only earlier versions stored), and a settlement group by its time (`page`, after its SQL table),
+ * which is read when it is published.
  */
 export type Published =
   | OutboxItem

@@ -1,5 +1,5 @@
 /**
- * What keys have spent by UTC day, which caps sum over: every statement, no decision. The tables `key_spend` and
+ * The spend of keys by UTC day, which caps sum over: every statement, no decision. The tables `key_spend` and
  * `shared_spend` have charges up to the checkpoint and those of leases; the views `spend` and `spend_shared` add the charges of
  * requests that ended since, so that such a charge writes no row here.
  */

@@ -32,7 +32,7 @@ export class HoldWindow {
   readonly #admission: Admission;
   #heldNanoUsd: NanoUsd;
   #node: SpendingNode | null = null;
-  /** What the node may spend. The hold is never less, so it shrinks only once the node has agreed. */
+  /** The most that the node may spend. The hold is never less, so it shrinks only once the node has agreed. */
   #allowedNanoUsd: number;
   #boundBy: HoldBound | null = null;
   #renewedAtMs = Date.now();

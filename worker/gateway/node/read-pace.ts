@@ -11,7 +11,7 @@
 
 /** The size of one read. One that is full has certainly found bytes waiting. */
 export const READ_BYTES = 64 * 1024;
-/** What one read of a connection gets in workerd, whose tee reads 16 KiB at a time. */
+/** The most that one read takes from a connection in workerd, whose tee reads 16 KiB at a time. */
 const PULLED_BYTES_MAX = 16 * 1024;
 /** As far as an answer may run ahead of its reader: several thousand tokens. It is bounded because an isolate has 128 MB. */
 const AHEAD_BYTES_MAX = 256 * 1024;

@@ -1,6 +1,6 @@
 /**
- * What the edge keeps of a streamed answer while it passes: its text, for a retry under the same idempotency key, and the items
- * of a response, which its last event repeats. Most answers need neither.
+ * The record of a streamed answer that the edge keeps while it passes: its text, for a retry under the same idempotency key, and
+ * the items of a response, which its last event repeats. Most answers need neither.
  */
 import type { AnswerEnd, Tail } from '../../../gpu-pool/answers/formatter.ts';
 import { withoutMarks } from '../../../gpu-pool/answers/marks.ts';
@@ -20,7 +20,7 @@ export class StreamRecord {
     this.#recorder = recorder;
   }
 
-  /** @returns what takes the bytes of an answer, now that one begins: see `AnswerReader` */
+  /** Begins anew, for one attempt's answer. @returns a function that takes its bytes: see `AnswerReader` */
   begin(): (bytes: Uint8Array) => void {
     const output = this.#format.dialect === 'responses' ? new OutputItems() : null;
     const recorder = this.#recorder;
