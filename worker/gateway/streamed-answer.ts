@@ -42,7 +42,9 @@ export async function beginStream(context: StreamContext): Promise<BegunStream> 
   try {
     const meter = meterOf(context, forwarded);
     const early = await meter.begin();
-    if (early === null)
+    // A short answer comes with its end in one read, and its text is still to be passed on.
+    const hasText = (forwarded.reader.marks.last?.events ?? 0) > 0;
+    if (early === null || (hasText && isWhole(early)))
       return { ok: true, passOn: (client) => passOn(context, forwarded, { meter, client }) };
     forwarded.toClient!.cancel().catch(() => undefined);
     const charge = await settle(context, endAttempt(context, forwarded, early, false));

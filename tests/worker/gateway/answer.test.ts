@@ -9,6 +9,15 @@ const THINKING = { prompt: 12, cached: 4, reasoning: ['Let me ', 'think.'], cont
 const deltas = (chunks: Chunk[]) => chunks.flatMap(({ choices }) => choices.map(({ delta }) => delta));
 
 describe('a stream', () => {
+  it('that comes with its end in one read reaches the client', async () => {
+    const model = newModel();
+    const steps = [...(answer({ content: ['Hi', ' you'] }) as Iterable<string>)];
+    await network().add(model, [steps.map((step) => frame(step)).join('')]);
+    const customer = await Customer.withCredit();
+    const { content } = await customer.ask({ model, stream: true });
+    expect(content).toBe('Hi you');
+  });
+
   it('sends the role once, reasoning before content, usage and cost once on the last chunk, then [DONE]', async () => {
     const model = newModel();
     const node = await network().add(model, answer(THINKING));
