@@ -229,6 +229,8 @@ export class RequestStore {
       requestId,
     );
     this.#unproved.delete(requestId);
+    // A start reads numbers and receipts from the least open id on.
+    if (outboxSeq !== null && requestId < this.#openFrom) this.#setOpenFrom(requestId);
     if (outboxSeq !== null)
       this.#unpublishedReceipts.set(requestId, { outboxSeq, record, receiptAtMs: nowMs });
     else if (unpublished) this.#unpublished.set(requestId, { ...unpublished, receiptAtMs: nowMs });
