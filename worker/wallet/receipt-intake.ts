@@ -7,7 +7,7 @@ import { isSound } from '../domain/usage.ts';
 import type { RequestRecord, WalletReceipt } from '../domain/wallet.ts';
 import type { Leases } from './leases.ts';
 import type { ReceiptStore } from './receipt-store.ts';
-import { type Agreement, agrees, type Receipts } from './receipts.ts';
+import { type Agreement, agrees, countsTheSame, type Receipts } from './receipts.ts';
 import type { RequestStore } from './request-store.ts';
 import type { WalletSettlement } from './settlement.ts';
 import { type GroupPosition, proofOf, recordOf, type SettlementGroups } from './settlement-groups.ts';
@@ -71,7 +71,7 @@ function takeOfEnded(
   const isOwn = receipt.nodeId === ended.nodeId;
   // The node sends its receipt again when it missed the edge's reply to the first.
   if (receiptStore.has(requestId, receipt.nodeId) || (isOwn && proof !== 'none')) return;
-  if (isOwn && agrees(receipt, ended)) receipts.prove(receipt, ended, nowMs);
+  if (isOwn && countsTheSame(receipt, ended)) receipts.prove(receipt, ended, nowMs);
   else {
     receiptStore.insert(receipt, nowMs, { settled: true });
     if (isOwn) requestStore.stopWaiting(requestId);

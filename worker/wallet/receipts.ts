@@ -92,7 +92,7 @@ export class Receipts {
   takeEarly(ended: RequestRecord, nowMs: number): WalletReceipt['outcome'] | null {
     const { receiptStore } = this.#deps;
     const early = receiptStore.early(ended.requestId);
-    const agreed = receiptStore.unsettled(ended.requestId).find((receipt) => agrees(receipt, ended));
+    const agreed = receiptStore.unsettled(ended.requestId).find((receipt) => countsTheSame(receipt, ended));
     const isEarly = early !== null && early.nodeId === agreed?.nodeId;
     if (early && !isEarly) receiptStore.insert(early, nowMs, { settled: false });
     if (agreed && !isEarly) receiptStore.remove(agreed);
@@ -235,6 +235,17 @@ export function agrees(receipt: WalletReceipt, request: RequestRecord): boolean 
   const settled = settledOf(request);
   const off = writeOff(receipt, settled);
   return isBilled && isEven(off) && driftOf(off, receipt, settled) === null;
+}
+
+/**
+ * Whether a request's row can stand for its receipt: an agreeing one of an agent that was killed may count less than was billed,
+ * and sums of receipts are of what nodes have counted.
+ */
+export function countsTheSame(receipt: WalletReceipt, request: RequestRecord): boolean {
+  const { promptTokens, completionTokens } = receipt.usage;
+  const { usage } = request;
+  const isSame = promptTokens === usage.promptTokens && completionTokens === usage.completionTokens;
+  return isSame && agrees(receipt, request);
 }
 
 function isEven({ promptTokens, completionTokens }: WriteOff): boolean {

@@ -5,6 +5,7 @@ import { database } from '../../../worker/db/client.ts';
 import { drift, nodeReceipt } from '../../../worker/db/schema.ts';
 import { newId } from '../../../worker/domain/ids.ts';
 import { usd } from '../../../worker/domain/money.ts';
+import { countsTheSame } from '../../../worker/wallet/receipts.ts';
 import { env, passTime, price, publish, receiptOf, usage, walletWith } from './fixtures.ts';
 
 const db = database(env);
@@ -22,6 +23,18 @@ describe('counts', () => {
     const { accountId, wallet, charge } = await walletWith(usd(1));
     const requestId = await charge(usage(10, 4, 5));
     await wallet.reconcile([receiptOf(requestId, 'node_a', usage(10, 4, 5), 'finished')]);
+    await publish(wallet);
+    expect(await openDriftOf(accountId)).toEqual([]);
+  });
+
+  it('of an agent that was killed are fewer and no drift, but the row of the request cannot stand for them', async () => {
+    const { accountId, wallet, charge } = await walletWith(usd(1));
+    const requestId = await charge(usage(10, 4, 5));
+    const receipt = receiptOf(requestId, 'node_a', usage(10, 4, 3), 'lost');
+    const request = (await wallet.request(requestId))!;
+    expect(countsTheSame(receipt, request)).toBe(false);
+    expect(countsTheSame({ ...receipt, usage: usage(10, 4, 5) }, request)).toBe(true);
+    await wallet.reconcile([receipt]);
     await publish(wallet);
     expect(await openDriftOf(accountId)).toEqual([]);
   });
