@@ -49,7 +49,11 @@ export class Pulses {
 
   /** Calls for a heartbeat of each node, which comes within two seconds (gpu-pool/agent/heartbeat.ts). */
   call(nodeIds: Iterable<string> = this.#sockets.keys()): void {
-    for (const nodeId of nodeIds) this.#sockets.get(nodeId)?.send(HEARTBEAT_CALL);
+    for (const nodeId of nodeIds) {
+      const socket = this.#sockets.get(nodeId);
+      // A socket that is closing takes nothing more; its node goes on with heartbeats.
+      if (socket?.readyState === WebSocket.OPEN) socket.send(HEARTBEAT_CALL);
+    }
   }
 
   closed(socket: WebSocket): void {

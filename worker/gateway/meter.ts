@@ -135,7 +135,9 @@ export class Meter {
 
   /** Waits for more of the answer, and reads it. @returns how the answer ended; null: it goes on */
   async #more(): Promise<MeteredAnswer | null> {
-    if (this.#isPassing) await this.#until(Date.now() + this.#pace.pauseMs(this.#isLow()));
+    // An answer that was asked to stop has a deadline, so its end is not paused for.
+    if (this.#isPassing && this.#stopByMs === Number.POSITIVE_INFINITY)
+      await this.#until(Date.now() + this.#pace.pauseMs(this.#isLow()));
     try {
       const read = this.#reader.read();
       this.#quietSinceMs ??= Date.now();

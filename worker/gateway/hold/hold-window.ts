@@ -102,9 +102,9 @@ export class HoldWindow {
 
   /** Tells the node what it may spend. A call that fails is made up for by the next: the node says so while it waits. */
   async tell(): Promise<void> {
-    const heldNanoUsd = this.#heldNanoUsd;
-    const kept = await this.#node?.extend(heldNanoUsd).catch(() => null);
-    if (kept != null) this.#allowedNanoUsd = Math.max(kept, heldNanoUsd);
+    // During a resize the hold may be about to shrink.
+    await this.#resizing;
+    await this.#allow();
   }
 
   /** Renews the hold before another node is tried, because the wait for a first token may be long. */
@@ -148,8 +148,14 @@ export class HoldWindow {
     }
     if (this.#heldNanoUsd > this.#allowedNanoUsd) {
       this.#allowedNanoUsd = this.#heldNanoUsd;
-      await this.tell();
+      await this.#allow();
     }
+  }
+
+  async #allow(): Promise<void> {
+    const heldNanoUsd = this.#heldNanoUsd;
+    const kept = await this.#node?.extend(heldNanoUsd).catch(() => null);
+    if (kept != null) this.#allowedNanoUsd = Math.max(kept, heldNanoUsd);
   }
 
   /** The hold to ask for: less than the node may spend only if it agrees to spend less. */

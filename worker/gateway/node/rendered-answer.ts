@@ -50,6 +50,7 @@ function rendered(
   const write = (text: string) => channel.write(text);
   render(stream, first, answer, { write, capped, isAborted: () => isAborted })
     .then(() => channel.close())
+    .catch(() => channel.break())
     .finally(() => clearInterval(alive));
   return {
     body: channel.body,
