@@ -44,7 +44,9 @@ export async function streamResponse(context: StreamContext, reply: Reply): Prom
 
   async function passLate(): Promise<void> {
     const writer = writable.getWriter();
-    const begun = await keepAliveUntil(beginning, deadline, () => write(context, writer, ALIVE.event));
+    const begun = await keepAliveUntil(beginning, deadline, () => write(context, writer, ALIVE.event)).catch(
+      (error: unknown) => unlocked(writer, error),
+    );
     if (begun.ok) {
       writer.releaseLock();
       return begun.passOn(writable);
@@ -78,7 +80,9 @@ export async function wholeResponse(context: WholeContext, reply: Reply): Promis
 
   async function answerLate(): Promise<void> {
     const writer = writable.getWriter();
-    const result = await keepAliveUntil(answering, deadline, () => write(context, writer, ALIVE.json));
+    const result = await keepAliveUntil(answering, deadline, () => write(context, writer, ALIVE.json)).catch(
+      (error: unknown) => unlocked(writer, error),
+    );
     write(context, writer, recorded(context, result));
     await writer.close().catch(() => undefined);
   }
@@ -102,6 +106,12 @@ function write(
   text: string,
 ): void {
   writer.write(ENCODER.encode(text)).catch(() => disconnect.abort());
+}
+
+/** Passes an error on, and lets go of the stream: one that is locked cannot be aborted, and its client would wait for ever. */
+function unlocked(writer: WritableStreamDefaultWriter<Uint8Array>, error: unknown): never {
+  writer.releaseLock();
+  throw error;
 }
 
 /** A fault of our own, after the response has begun. */

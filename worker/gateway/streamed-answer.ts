@@ -79,8 +79,11 @@ async function passOn(
     const charge = await settle(context, endAttempt(context, forwarded, outcome, true));
     await passed;
     const events = forwarded.reader.marks.last?.events ?? 0;
-    await writeEnd(context, { outcome, charge, events }, writer ?? client.getWriter());
+    writer ??= client.getWriter();
+    await writeEnd(context, { outcome, charge, events }, writer);
   } finally {
+    // After a fault of our own the client's stream is aborted, which a lock would prevent.
+    writer?.releaseLock();
     forwarded.attempt.end();
   }
 }
