@@ -37,18 +37,19 @@ function openAi(workload: Workload): Answer {
   return events([...chunks, { ...chunk({}, 'stop'), usage }], workload);
 }
 
-/** Each chunk carries the usage so far; the last also carries the finish reason. */
+/** Each chunk carries the usage so far. As at an engine, a last one without text has the finish reason. */
 export function nodeChunks(workload: Workload): NodeChunk[] {
   const { tokens, promptTokens, reasoning } = workload;
-  return deltas(workload).map((delta, i) => ({
-    choices: [{ index: 0, delta, finish_reason: i === tokens - 1 ? 'stop' : null }],
+  const chunk = (delta: object, made: number, finish_reason: 'stop' | null): NodeChunk => ({
+    choices: [{ index: 0, delta, finish_reason }],
     usage: {
       prompt_tokens: promptTokens,
       cached_tokens: 0,
-      completion_tokens: i + 1,
-      reasoning_tokens: reasoning ? i + 1 : 0,
+      completion_tokens: made,
+      reasoning_tokens: reasoning ? made : 0,
     },
-  }));
+  });
+  return [...deltas(workload).map((delta, i) => chunk(delta, i + 1, null)), chunk({}, tokens, 'stop')];
 }
 
 function deltas({ tokens, reasoning }: Workload): { content?: string; reasoning_content?: string }[] {
