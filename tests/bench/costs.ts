@@ -1,4 +1,4 @@
-/** What a million requests cost at list price, for three kinds of key and answer. */
+/** The cost of a million requests at list price, for three kinds of key and answer. */
 import { join } from 'node:path';
 import type { Row } from './comparison.ts';
 import { type CountOrder, type Counts, countRequests } from './counting.ts';

@@ -1,5 +1,5 @@
 /**
- * What a SGLang engine writes for the workloads, in the form of its recordings (tests/gpu-pool/emulator/recordings): the
+ * The events that a SGLang engine writes for the workloads, as recorded (tests/gpu-pool/emulator/recordings): the
  * event of a role, one of each token with the usage so far, those of the end and of the usage. Thoughts are raw text, too,
  * because the agent takes them apart itself: the usage says which tokens are theirs.
  */

@@ -42,7 +42,7 @@ const HANGS_MINUTES = 15;
 const MEMORY_OF: readonly SystemName[] = ['bare', 'tollgate', 'tollgate-before', 'agent', 'agent-before'];
 const CAPACITY_OF: readonly SystemName[] = ['bare', 'tollgate', 'tollgate-before', 'portkey'];
 
-/** What a run measures with. */
+/** The parts with which a run measures. */
 interface Run {
   readonly options: Options;
   readonly limit: TimeLimit;

@@ -17,7 +17,7 @@ const SCHEMAS: readonly [path: RegExp, schema: z.ZodType][] = [
   [/^\/v1\/completions$/, CompletionsBody],
 ];
 
-/** What real clients sent, with the schema that reads it. */
+/** The bodies that real clients sent, with the schema that reads it. */
 const recorded = listFixtures().flatMap((client) =>
   Object.values(readFixture(client).scenarios)
     .flatMap(({ turns }) => turns.flatMap(({ exchanges }) => exchanges))

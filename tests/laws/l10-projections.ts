@@ -19,7 +19,7 @@ export const projections: Law = (world) => [
   ...receiptsAreCounted(world),
 ];
 
-/** What a ledger is before its first entry. */
+/** The state of a ledger before its first entry. */
 const EMPTY: LedgerStart = { seq: 0, hash: GENESIS_HASH, granted: 0, paid: 0 };
 
 function chains({ accountId, entry, credit, start = EMPTY }: AccountRows) {

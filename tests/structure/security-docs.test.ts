@@ -29,7 +29,7 @@ function rowsOf(page: string): string[][] {
     );
 }
 
-/** What stands in backticks, in all cells or in one of each row. */
+/** The texts in backticks, in all cells or in one of each row. */
 function quoted(rows: readonly string[][], cell?: number): string[] {
   const cells = rows.flatMap((row) => (cell === undefined ? row : [row[cell] ?? '']));
   return cells.flatMap((text) => [...text.matchAll(/`([^`]+)`/g)].map(([, name]) => name!));

@@ -1,4 +1,4 @@
-/** What Cloudflare serves without asking the Worker: which files, and with which headers. */
+/** The files that Cloudflare serves without asking the Worker: which files, and with which headers. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';

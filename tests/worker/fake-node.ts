@@ -53,7 +53,7 @@ export class FakeNode {
   readonly aborts: string[] = [];
   /** The edge's violations of the protocol: a test must end with none. */
   readonly violations: string[] = [];
-  /** What the edge has said that running requests may cost, in order. */
+  /** The amounts that the edge has said running requests may cost, in order. */
   readonly extensions: { readonly requestId: string; readonly heldNanoUsd: number }[] = [];
   script: Script;
   /** As agents did before they wrote the client's dialect: it answers with chunks, and knows no extensions. */
@@ -117,7 +117,7 @@ export class FakeNode {
     return untilDisconnected(this.#answer(received), init.signal ?? null, () => stop.abort());
   }
 
-  /** What the script answers, in the client's dialect if the edge asks for that. */
+  /** The script's answer, in the client's dialect if the edge asks for that. */
   async #answer(received: ReceivedRequest): Promise<Response> {
     const { request, claims, stop } = received;
     if (request.answer === undefined || this.isOld) return this.script(received);

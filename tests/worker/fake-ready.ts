@@ -34,7 +34,7 @@ export class FakeReady {
   };
   /** The end of what was scripted so far, which is no whole event yet. */
   #begun = '';
-  /** What an extension has let go. */
+  /** The text that an extension has let go. */
   #released = '';
   readonly #decoder = new TextDecoder();
   #wake: () => void = () => {};

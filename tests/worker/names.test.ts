@@ -78,7 +78,7 @@ const PRICE_FORM = {
 const DETAILS = { street: 'Rue 1', city: 'Paris', country: 'FR', taxId: '' };
 const TOP_UP = { amount: '10', otherUsd: '' };
 
-/** What each door answers to a name. */
+/** The answer of each door to a name. */
 const API_DOORS: Record<string, (name: string) => Response | Promise<Response>> = {
   'a new key': (name) => call(manager, 'POST', '/v1/keys', { name }),
   'a renamed key': (name) => call(manager, 'PATCH', `/v1/keys/${keyId}`, { name }),
@@ -121,7 +121,7 @@ const PORTAL_DOORS: Record<string, (name: string) => Promise<Response>> = {
     operator.post('/operator/promo-codes', { code, amount: '1', redemptions: '1', expires: '' }),
 };
 
-/** What forms say of such a name; some accept fewer characters than names may have. */
+/** The words of forms for such a name; some accept fewer characters than names may have. */
 const FAULTS = /Remove invisible characters|Use only letters, digits|Use Latin letters|Use 4 to 32/;
 
 describe.each(Object.entries(HIDDEN))('a %s', (_, hidden) => {

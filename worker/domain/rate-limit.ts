@@ -353,7 +353,7 @@ export function decideAttempt(
   return { allowed, state, window: { count, endsAtMs } };
 }
 
-/** Of several states the one that a client meets first: the least remaining, and of those the latest reset. */
+/** The one of several states that a client meets first: the least remaining, and of those the latest reset. */
 export function tightest(states: readonly RateState[]): RateState | null {
   const [first] = [...states].sort((a, b) => a.remaining - b.remaining || b.resetMs - a.resetMs);
   return first ?? null;

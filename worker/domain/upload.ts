@@ -1,4 +1,4 @@
-/** What an uploaded file may be: lines of text, by its name and by its first bytes. */
+/** The forms of an uploaded file: lines of text, by its name and by its first bytes. */
 
 /** The largest request body that Cloudflare accepts on its Free and Pro plans. */
 export const FILE_BYTES_MAX = 100 * 1024 * 1024;

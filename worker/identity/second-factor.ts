@@ -16,7 +16,7 @@ export interface SecondFactor {
   readonly backupCodes: readonly string[];
 }
 
-/** What a change gives; or that the password or code is wrong; or how long to wait before the next try. */
+/** The result of a change: done; or that the password or code is wrong; or how long to wait before the next try. */
 export type Changed<Value> = { ok: true; value: Value } | { ok: false; retryAfterMs: number };
 
 type Cookies = readonly string[];

@@ -3,7 +3,7 @@ import type { Env } from '../env.ts';
 import { logSecurity } from '../lib/security-log.ts';
 import { networkMark } from '../rate-limits/attempts.ts';
 
-/** What was proven: a password, a code of the second factor, a link of an e-mail, an account at GitHub, or nothing yet. */
+/** The proof of a sign-in: a password, a code of the second factor, a link of an e-mail, an account at GitHub, or nothing yet. */
 export type SignInMeans = 'password' | 'code' | 'link' | 'github' | 'sign_up';
 
 type Outcome = { ok: true; person: { id: string } | null } | { ok: false; refusal: { reason: string } };

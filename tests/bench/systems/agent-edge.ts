@@ -1,4 +1,4 @@
-/** What an agent needs of an edge: keys to know requests by, and a reply to its heartbeats that acknowledges all receipts. */
+/** The edge as an agent needs it: keys to know requests by, and a reply to its heartbeats that acknowledges all receipts. */
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -119,7 +119,7 @@ function policyFaults(policy: string): string[] {
   return [...missing, ...(isFramed ? ['frame-ancestors'] : []), ...(isInline ? ['scripts'] : [])];
 }
 
-/** What anybody may read, and nothing else, may be kept by a cache. */
+/** The pages that anybody may read, and nothing else, may be kept by a cache. */
 function isPublic(path: string, status: number): boolean {
   return status === 200 && ['/openapi.json', '/.well-known/jwks.json'].includes(path);
 }

@@ -309,7 +309,7 @@ export const KeyNow = z.object({
   account: z.object(Load),
 });
 
-/** What a short-lived token is told of itself: nothing about the account behind it. */
+/** A short-lived token's view of itself: nothing about the account behind it. */
 export const TokenNow = z.object({
   id: z.string(),
   object: z.literal('token'),

@@ -25,7 +25,7 @@ export interface PeerOrder {
 /** Python programs of this size take most of a minute to import on a busy machine. */
 const READY_WITHIN_MS = 180_000;
 
-/** Of a log, in an error. */
+/** The part of a log that an error shows. */
 const LOG_CHARACTERS = 1_000;
 
 /** Starts it and waits for a first answer. @throws Error with the end of its log when there is none */
